@@ -1,0 +1,75 @@
+"""Plane geometry for kernels and for batches. Angles in radians, counter-clockwise; right-handed frames.
+
+The scalar functions are numba-compiled and are called from kernels; they allocate nothing.
+"""
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+TWO_PI = 2.0 * math.pi
+
+
+@numba.njit(cache=True)
+def wrap(angle: float) -> float:
+    """The same angle in (-pi, pi]."""
+    return math.pi - (math.pi - angle) % TWO_PI
+
+
+@numba.njit(cache=True)
+def to_local(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[float, float]:
+    """A map point in the frame whose origin (ox, oy) and heading oyaw are given in the map frame."""
+    dx = x - ox
+    dy = y - oy
+    c = math.cos(oyaw)
+    s = math.sin(oyaw)
+    return dx * c + dy * s, dy * c - dx * s
+
+
+@numba.njit(cache=True)
+def to_map(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[float, float]:
+    """The inverse of `to_local`."""
+    c = math.cos(oyaw)
+    s = math.sin(oyaw)
+    return ox + x * c - y * s, oy + x * s + y * c
+
+
+@numba.njit(cache=True)
+def boxes_overlap(
+    ax: float, ay: float, ayaw: float, ahl: float, ahw: float, bx: float, by: float, byaw: float, bhl: float, bhw: float
+) -> bool:
+    """Whether two oriented boxes (centre, heading, half length, half width) overlap: separating axes, touching counts as apart."""
+    dx = bx - ax
+    dy = by - ay
+    reach = math.hypot(ahl, ahw) + math.hypot(bhl, bhw)
+    if dx * dx + dy * dy >= reach * reach:
+        return False
+    ca, sa = math.cos(ayaw), math.sin(ayaw)
+    cb, sb = math.cos(byaw), math.sin(byaw)
+    cd = abs(ca * cb + sa * sb)
+    sd = abs(sa * cb - ca * sb)
+    if abs(dx * ca + dy * sa) >= ahl + bhl * cd + bhw * sd:
+        return False
+    if abs(dy * ca - dx * sa) >= ahw + bhl * sd + bhw * cd:
+        return False
+    if abs(dx * cb + dy * sb) >= bhl + ahl * cd + ahw * sd:
+        return False
+    return not abs(dy * cb - dx * sb) >= bhw + ahl * sd + ahw * cd
+
+
+@numba.njit(cache=True)
+def carry(
+    waypoints: NDArray[np.float32],
+    then: NDArray[np.float64],
+    now: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Waypoints (N, H, 2) of the ego frames `then` in the ego frames `now`; both are (N, 3): x, y, yaw in the map frame."""
+    n, h, _ = waypoints.shape
+    out = np.empty((n, h, 2), np.float64)
+    for i in range(n):
+        for j in range(h):
+            mx, my = to_map(waypoints[i, j, 0], waypoints[i, j, 1], then[i, 0], then[i, 1], then[i, 2])
+            out[i, j, 0], out[i, j, 1] = to_local(mx, my, now[i, 0], now[i, 1], now[i, 2])
+    return out

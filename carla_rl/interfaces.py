@@ -1,0 +1,93 @@
+"""The three contracts of the project. Everything else is an implementation of one of them or a reader of their results.
+
+All are batched over N envs. None of them knows how the others work; `carla_rl.loop` joins them, `carla_rl.build` picks them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carla_rl.roads.network import RoadNetwork
+from carla_rl.scenario.model import Episode
+from carla_rl.types import Bools, Control, Ego, Event, Ints, Needs, Observation, Plan, Scene, SimulatorKind, Step
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorInfo:
+    """What made the numbers; written into every record."""
+
+    kind: SimulatorKind
+    version: str
+    description: str
+    """One honest line, e.g. that the toy is kinematic and its images are drawn."""
+    parameters: dict[str, Any]
+    """Vehicle model, traffic model, tick: whatever changes the numbers, JSON-able."""
+
+
+class Simulator(Protocol):
+    """N worlds with one ego each. Explicit resets, no automatic ones: the loop decides what an env drives next."""
+
+    info: SimulatorInfo
+    num_envs: int
+
+    def unsupported(self, episode: Episode) -> tuple[str, ...]:
+        """Names of the scripted scenario types of the episode that this simulator cannot play."""
+
+    def network(self, town: str) -> RoadNetwork:
+        """The road network of a town. Raises UsageError for one that is unknown."""
+
+    def reset(self, envs: Ints, episodes: Sequence[Episode]) -> Step:
+        """Start `episodes[i]` in env `envs[i]`; the other envs stay as they are. Returns the state of all N envs.
+
+        An episode depends on nothing but itself: the same episode gives the same world bit for bit, in any env, beside any others.
+        Raises UsageError for an episode that cannot be played.
+        """
+
+    def step(self, control: Control) -> Step:
+        """Advance each env by one tick. An ended env (or one never reset) stands still."""
+
+    def observe(self) -> Observation:
+        """What the egos see now, all N envs, as far as the simulator's `Needs` ask for it. Changes nothing."""
+
+    def events(self, env: int) -> tuple[Event, ...]:
+        """The infractions of the env's episode so far, in order of time."""
+
+    def scene(self) -> Scene:
+        """All actors and lights of all N envs, for step logs and pictures. Privileged."""
+
+    def close(self) -> None:
+        """Free what it holds; safe to call twice."""
+
+
+class Policy(Protocol):
+    """Observation in, plan out. Row i of the plan depends on nothing but row i of the observations since its last reset."""
+
+    name: str
+    needs: Needs
+    horizon: int
+    """H, waypoints in a plan."""
+
+    def reset(self, envs: Bools) -> None:
+        """Forget what was remembered of the envs where `envs` (N,) is true: they start a new episode."""
+
+    def plan(self, observation: Observation) -> Plan:
+        """Plan for N envs. Row i of the result is the same bits whatever the other rows hold and however many they are."""
+
+
+class Controller(Protocol):
+    """Waypoints in, pedals and wheel out, once a tick."""
+
+    name: str
+
+    def reset(self, envs: Bools) -> None:
+        """Forget the integrals of the envs where `envs` (N,) is true."""
+
+    def control(self, waypoints: NDArray[np.float64], age_s: float, ego: Ego) -> Control:
+        """Pedals for N envs.
+
+        `waypoints` (N, H, 2) m is the plan in the **current** ego frame (the loop carries it along as the ego moves);
+        waypoint i is due at (i + 1) * WAYPOINT_S - age_s seconds from now.
+        """

@@ -1,0 +1,1 @@
+"""Scenarios: what is to be driven and what counts, from suite files or CARLA leaderboard route files."""

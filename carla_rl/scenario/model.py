@@ -1,0 +1,99 @@
+"""What an episode is: a town, a route, traffic, weather, scripted actors, rules and seeds. Validated, frozen, simulator-free."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from carla_rl.config import Config
+from carla_rl.roads.route import Route
+from carla_rl.types import Infraction
+
+Metres = Annotated[float, Field(ge=0)]
+Split = Literal["training", "validation", "evaluation", "any"]
+
+
+class Traffic(Config):
+    """Background traffic, kept around the ego. Densities that do not fit the road are thinned by the simulator, which records what it placed."""
+
+    vehicles: int = Field(default=8, ge=0, le=200, description="moving vehicles kept within 100 m of the ego")
+    pedestrians: int = Field(default=0, ge=0, le=200, description="pedestrians walking beside and across the road")
+    speed_factor: float = Field(default=0.8, gt=0, le=2, description="desired speed as a share of the limit")
+    headway_s: float = Field(default=1.5, gt=0, le=5, description="IDM time headway in seconds")
+
+
+class Weather(Config):
+    """CARLA's weather fields (percent, degrees). The toy records it and drives the same; its pictures take sun and fog."""
+
+    cloudiness: float = Field(default=10.0, ge=0, le=100)
+    precipitation: float = Field(default=0.0, ge=0, le=100)
+    precipitation_deposits: float = Field(default=0.0, ge=0, le=100)
+    wetness: float = Field(default=0.0, ge=0, le=100)
+    wind_intensity: float = Field(default=0.0, ge=0, le=100)
+    sun_azimuth_angle: float = Field(default=0.0, ge=-360, le=360)
+    sun_altitude_angle: float = Field(default=60.0, ge=-90, le=90)
+    fog_density: float = Field(default=0.0, ge=0, le=100)
+    fog_distance: float = Field(default=0.0, ge=0)
+
+
+class ScriptedActor(Config):
+    """A scripted scenario by the leaderboard's type name, triggered where the ego reaches a place on its route."""
+
+    name: str = ""
+    type: str = Field(description="a leaderboard scenario type, e.g. DynamicObjectCrossing")
+    x: float = Field(description="trigger point, m, map frame")
+    y: float = Field(description="trigger point, m, map frame (the negative of CARLA's y)")
+    yaw: float = Field(default=0.0, description="rad, map frame")
+    parameters: dict[str, str | float] = Field(default_factory=dict)
+
+
+class Rules(Config):
+    """When an episode ends. The defaults are the CARLA leaderboard 2.0's."""
+
+    time_limit_s: float | None = Field(default=None, gt=0, description="seconds; None: 300 s plus the leaderboard's advance by distance")
+    blocked_after_s: float = Field(default=180.0, gt=0, description="seconds below 0.1 m/s")
+    deviation_m: float = Field(default=30.0, gt=0, description="largest distance from the route")
+    ends_on: tuple[Infraction, ...] = Field(default=(), description="infractions that end the episode at once (training)")
+    min_speed: bool = Field(default=False, description="count the leaderboard's minimum-speed infractions")
+
+
+class Scenario(Config):
+    """One route to drive, as written in a suite or a route file."""
+
+    scenario_id: str = Field(min_length=1)
+    town: str = Field(min_length=1)
+    positions: tuple[tuple[float, float, float], ...] = Field(min_length=2, description="x, y, z in m, map frame, in driving order")
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    traffic: Traffic = Traffic()
+    weather: Weather = Weather()
+    actors: tuple[ScriptedActor, ...] = ()
+    rules: Rules = Rules()
+
+    @model_validator(mode="after")
+    def _moves(self) -> "Scenario":
+        if self.positions[0] == self.positions[-1] and len(self.positions) == 2:
+            raise ValueError("positions: start and destination are the same place; give a destination elsewhere")
+        return self
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One drive of a scenario: the scenario with its traced route, the repetition, and where on the route it starts."""
+
+    scenario: Scenario
+    route: Route
+    repetition: int = 0
+    start_m: float = 0.0
+    """m along the route where the ego is put (training starts mid-route; evaluation starts at 0)."""
+    skipped: tuple[str, ...] = ()
+    """Names of scripted actors that were left out because the simulator cannot play them; listed in the results."""
+
+    @property
+    def episode_id(self) -> str:
+        """Unique within a suite: `<scenario_id>#<repetition>`."""
+        return f"{self.scenario.scenario_id}#{self.repetition}"
+
+    @property
+    def seed(self) -> int:
+        """Seed of every draw of the episode's world: the scenario's seed and the repetition, mixed."""
+        return (self.scenario.seed * 0x9E3779B97F4A7C15 + self.repetition * 0xBF58476D1CE4E5B9 + 1) % 2**63
