@@ -28,7 +28,10 @@ class SimulatorInfo:
 
 
 class Simulator(Protocol):
-    """N worlds with one ego each. Explicit resets, no automatic ones: the loop decides what an env drives next."""
+    """N worlds with one ego each. Explicit resets, no automatic ones: the loop decides what an env drives next.
+
+    Every array that it returns is the caller's own: a later call never writes into it.
+    """
 
     info: SimulatorInfo
     num_envs: int

@@ -1,0 +1,142 @@
+"""The loop is the project: observation -> plan -> pedals -> world -> observation, batched over envs, the same for every simulator.
+
+Two pure readers live off what it yields: `carla_rl.metrics` and `carla_rl.ppo`. It knows neither of them,
+and no policy, controller or simulator by name.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from carla_rl.geometry import carry
+from carla_rl.interfaces import Controller, Policy, Simulator
+from carla_rl.scenario.model import Episode
+from carla_rl.types import TICK_S, Bools, Control, Ego, Ending, Event, Ints, Observation, Plan, Scene, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision of all N envs and what came of it."""
+
+    observation: Observation
+    """What was seen, as far as the simulator's needs go."""
+    plan: Plan
+    before: Step
+    """The state when the plan was made."""
+    after: Step
+    """The state when the next plan is due, or at the ending."""
+    control: Control
+    """The pedals and wheel of the decision's first tick."""
+    episodes: tuple[Episode | None, ...]
+    """What each env was driving; None where an env had nothing to do."""
+    active: Bools
+    """(N,) whether the env was driving."""
+    started: Bools
+    """(N,) whether this was the first decision of the env's episode."""
+    ended: Bools
+    """(N,) whether the episode ended during this decision; `after.ending` says why."""
+    truncated: Bools
+    """(N,) whether it ended by the time limit: the only ending that bootstraps."""
+    terminal: Observation | None
+    """What the truncated envs see at their ending, a row each in the order of the envs; None where no env was truncated."""
+    events: dict[int, tuple[Event, ...]]
+    """By env: the infractions of each episode that ended."""
+    scene: Scene | None
+    """All actors and lights when the plan was made, where the loop was asked to keep scenes."""
+
+
+class ClosedLoop:
+    """Simulator and controller joined; plans come from outside, episodes from a source that may be endless.
+
+    An env whose episode ended takes the next one from the source before the next decision; when the source is empty it rests.
+    """
+
+    def __init__(
+        self, simulator: Simulator, controller: Controller, source: Iterator[Episode], *, ticks_per_decision: int, keep_scenes: bool = False
+    ) -> None:
+        self._simulator = simulator
+        self._controller = controller
+        self._source = source
+        self._ticks = ticks_per_decision
+        self._keep_scenes = keep_scenes
+        self._episodes: list[Episode | None] = [None] * simulator.num_envs
+        self.started: Bools = np.zeros(simulator.num_envs, np.bool_)
+        """(N,) envs whose next decision is the first of an episode."""
+        self._step = self._refill(np.arange(simulator.num_envs), None)
+        self.observation: Observation | None = simulator.observe() if self.active.any() else None
+        """What all envs see now; None once there is nothing left to drive."""
+
+    @property
+    def active(self) -> Bools:
+        """(N,) envs that are driving an episode."""
+        return np.array([episode is not None for episode in self._episodes], np.bool_)
+
+    def advance(self, plan: Plan) -> Decision:
+        """Drive `plan` for one decision, then give ended envs their next episodes."""
+        if self.observation is None:
+            raise RuntimeError("nothing left to drive: the source of episodes is empty")
+        observation, before, active, started = self.observation, self._step, self.active, self.started
+        scene = self._simulator.scene() if self._keep_scenes else None
+        after, control = self._track(plan, before)
+        ended = active & (after.ending != Ending.NONE)
+        truncated = active & (after.ending == Ending.ROUTE_TIMEOUT)
+        decision = Decision(
+            observation=observation,
+            plan=plan,
+            before=before,
+            after=after,
+            control=control,
+            episodes=tuple(self._episodes),
+            active=active,
+            started=started,
+            ended=ended,
+            truncated=truncated,
+            terminal=self._simulator.observe().take(np.flatnonzero(truncated)) if truncated.any() else None,
+            events={int(env): self._simulator.events(int(env)) for env in np.flatnonzero(ended)},
+            scene=scene,
+        )
+        self._step = self._refill(np.flatnonzero(ended), after)
+        self.observation = self._simulator.observe() if self.active.any() else None
+        return decision
+
+    def _track(self, plan: Plan, before: Step) -> tuple[Step, Control]:
+        """Let the controller follow the plan for the ticks of one decision, carrying the waypoints along as the ego moves."""
+        then = poses(before.ego)
+        step, first = before, None
+        for tick in range(self._ticks):
+            waypoints = carry(plan.waypoints, then, poses(step.ego))
+            control = self._controller.control(waypoints, tick * TICK_S, step.ego)
+            step = self._simulator.step(control)
+            first = first or control
+        assert first is not None
+        return step, first
+
+    def _refill(self, envs: Ints, step: Step | None) -> Step:
+        """Start the next episodes in `envs`, as far as the source goes."""
+        taken: list[Episode] = []
+        fresh: list[int] = []
+        for env in envs:
+            self._episodes[env] = next(self._source, None)
+            if (episode := self._episodes[env]) is not None:
+                taken.append(episode)
+                fresh.append(int(env))
+        self.started = np.zeros(self._simulator.num_envs, np.bool_)
+        self.started[fresh] = True
+        if fresh:
+            self._controller.reset(self.started)
+        if fresh or step is None:
+            return self._simulator.reset(np.array(fresh, np.int64), taken)
+        return step
+
+
+def rollout(loop: ClosedLoop, policy: Policy) -> Iterator[Decision]:
+    """Drive until the loop's source of episodes is empty: one `Decision` a plan."""
+    while loop.observation is not None:
+        policy.reset(loop.started)
+        yield loop.advance(policy.plan(loop.observation.restrict(policy.needs)))
+
+
+def poses(ego: Ego) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """(N, 3): x, y, yaw in the map frame."""
+    return np.stack((ego.x, ego.y, ego.yaw), axis=-1)
