@@ -36,6 +36,19 @@ def to_map(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[float
     return ox + x * c - y * s, oy + x * s + y * c
 
 
+def from_carla(x: float, y: float, yaw_deg: float = 0.0) -> tuple[float, float, float]:
+    """A pose in CARLA's world frame (left-handed, y south, degrees clockwise) in the map frame: x, y in m, yaw in rad in (-pi, pi].
+
+    The only place, with its inverse `to_carla`, where the two frames are turned into one another.
+    """
+    return x, 0.0 - y, wrap(0.0 - math.radians(yaw_deg))
+
+
+def to_carla(x: float, y: float, yaw: float = 0.0) -> tuple[float, float, float]:
+    """The inverse of `from_carla`: yaw is returned in degrees in [-180, 180)."""
+    return x, 0.0 - y, 0.0 - math.degrees(wrap(yaw))
+
+
 @numba.njit(cache=True)
 def boxes_overlap(
     ax: float, ay: float, ayaw: float, ahl: float, ahw: float, bx: float, by: float, byaw: float, bhl: float, bhw: float

@@ -68,6 +68,11 @@ class ClosedLoop:
         """What all envs see now; None once there is nothing left to drive."""
 
     @property
+    def episodes(self) -> tuple[Episode | None, ...]:
+        """What each env is driving."""
+        return tuple(self._episodes)
+
+    @property
     def active(self) -> Bools:
         """(N,) envs that are driving an episode."""
         return np.array([episode is not None for episode in self._episodes], np.bool_)
@@ -87,7 +92,7 @@ class ClosedLoop:
             before=before,
             after=after,
             control=control,
-            episodes=tuple(self._episodes),
+            episodes=self.episodes,
             active=active,
             started=started,
             ended=ended,

@@ -1,1 +1,8 @@
-"""Placeholder."""
+"""PPO on a frozen waypoint policy's correction, from the decisions of a closed loop."""
+
+from carla_rl.ppo.actor_critic import ActorCritic
+from carla_rl.ppo.config import PPOConfig
+from carla_rl.ppo.record import UpdateRecord
+from carla_rl.ppo.trainer import Trainer
+
+__all__ = ["ActorCritic", "PPOConfig", "Trainer", "UpdateRecord"]

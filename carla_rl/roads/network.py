@@ -1,7 +1,8 @@
 """A road network: lanes as sampled centre lines, how they connect, and what rules them. The compiled form of an OpenDRIVE map.
 
 All arrays are plain NumPy so that numba kernels take them as they are; the file form is one `.npz` without pickles.
-Frame: map (right-handed, metres, radians; see `carla_rl.types`). Knows nothing of XML nor of CARLA: `carla_rl.carla_sim.opendrive` makes it.
+Frame: map (right-handed, metres, radians; see `carla_rl.types`).
+Knows nothing of XML nor of CARLA: `carla_rl.carla_sim.opendrive` makes it.
 """
 
 from dataclasses import dataclass

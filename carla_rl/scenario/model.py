@@ -1,20 +1,41 @@
 """What an episode is: a town, a route, traffic, weather, scripted actors, rules and seeds. Validated, frozen, simulator-free."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from carla_rl.config import Config
 from carla_rl.roads.route import Route
+from carla_rl.scenario.weather import preset
 from carla_rl.types import Infraction
 
-Metres = Annotated[float, Field(ge=0)]
 Split = Literal["training", "validation", "evaluation", "any"]
 
 
+def _infraction(value: Any) -> Any:
+    """An infraction written by its name in any case; numbers pass."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return Infraction[value.upper()]
+    except KeyError:
+        raise ValueError(f"unknown infraction; write one of {', '.join(i.name.lower() for i in Infraction)}") from None
+
+
+def _with_height(value: Any) -> Any:
+    """A position written as [x, y] lies at height 0."""
+    return (*value, 0.0) if isinstance(value, list | tuple) and len(value) == 2 else value
+
+
+InfractionName = Annotated[
+    Infraction, BeforeValidator(_infraction), PlainSerializer(lambda value: value.name.lower(), return_type=str, when_used="json")
+]
+Position = Annotated[tuple[float, float, float], BeforeValidator(_with_height)]
+
+
 class Traffic(Config):
-    """Background traffic, kept around the ego. Densities that do not fit the road are thinned by the simulator, which records what it placed."""
+    """Background traffic, kept around the ego. What does not fit the road is thinned by the simulator, which records what it placed."""
 
     vehicles: int = Field(default=8, ge=0, le=200, description="moving vehicles kept within 100 m of the ego")
     pedestrians: int = Field(default=0, ge=0, le=200, description="pedestrians walking beside and across the road")
@@ -23,7 +44,10 @@ class Traffic(Config):
 
 
 class Weather(Config):
-    """CARLA's weather fields (percent, degrees). The toy records it and drives the same; its pictures take sun and fog."""
+    """CARLA's weather fields (percent, degrees, m for fog_distance). The toy records it and drives the same; its pictures take sun and fog.
+
+    May be written as the name of one of CARLA's presets, e.g. "ClearNoon".
+    """
 
     cloudiness: float = Field(default=10.0, ge=0, le=100)
     precipitation: float = Field(default=0.0, ge=0, le=100)
@@ -34,6 +58,16 @@ class Weather(Config):
     sun_altitude_angle: float = Field(default=60.0, ge=-90, le=90)
     fog_density: float = Field(default=0.0, ge=0, le=100)
     fog_distance: float = Field(default=0.0, ge=0)
+    fog_falloff: float = Field(default=0.1, ge=0)
+    scattering_intensity: float = Field(default=1.0, ge=0)
+    mie_scattering_scale: float = Field(default=0.03, ge=0)
+    rayleigh_scattering_scale: float = Field(default=0.0331, ge=0)
+    dust_storm: float = Field(default=0.0, ge=0, le=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return preset(value) if isinstance(value, str) else value
 
 
 class ScriptedActor(Config):
@@ -53,7 +87,7 @@ class Rules(Config):
     time_limit_s: float | None = Field(default=None, gt=0, description="seconds; None: 300 s plus the leaderboard's advance by distance")
     blocked_after_s: float = Field(default=180.0, gt=0, description="seconds below 0.1 m/s")
     deviation_m: float = Field(default=30.0, gt=0, description="largest distance from the route")
-    ends_on: tuple[Infraction, ...] = Field(default=(), description="infractions that end the episode at once (training)")
+    ends_on: tuple[InfractionName, ...] = Field(default=(), description="infractions that end the episode at once (training), by name")
     min_speed: bool = Field(default=False, description="count the leaderboard's minimum-speed infractions")
 
 
@@ -62,7 +96,7 @@ class Scenario(Config):
 
     scenario_id: str = Field(min_length=1)
     town: str = Field(min_length=1)
-    positions: tuple[tuple[float, float, float], ...] = Field(min_length=2, description="x, y, z in m, map frame, in driving order")
+    positions: tuple[Position, ...] = Field(min_length=2, description="x, y, z in m, map frame, in driving order; z may be left out")
     seed: int = Field(default=0, ge=0, lt=2**63)
     traffic: Traffic = Traffic()
     weather: Weather = Weather()

@@ -1,0 +1,6 @@
+"""`python -m carla_rl` is `carla-rl`."""
+
+from carla_rl.cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The only place that knows implementations, by name as "module:Class". Everything above asks here; everything below receives its parts.
+
+Knows no command line and no file of a run.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from carla_rl.carla_sim.opendrive import compile_opendrive
+from carla_rl.controller import make_controller
+from carla_rl.errors import UsageError
+from carla_rl.interfaces import Policy, Simulator
+from carla_rl.policies.external import load_external
+from carla_rl.policies.loading import load_policy
+from carla_rl.roads.network import RoadNetwork
+from carla_rl.roads.storage import load_network
+from carla_rl.types import Needs
+
+__all__ = ["Networks", "make_controller", "make_policy", "make_simulator"]
+
+SIMULATORS = {"toy": "toy_env.simulator:ToySimulator"}
+TOWNS = "toy_env.towns"
+POLICIES = {"expert": "carla_rl.policies.expert:Expert"}
+
+MAP_SUFFIXES = (".npz", ".xodr", ".xodr.gz")
+
+
+class Networks:
+    """Road networks by town name: our own towns, then map files in the given folders; each is loaded once.
+
+    A file `Town01.npz` (compiled), `Town01.xodr` or `Town01.xodr.gz` gives the town `Town01`.
+    """
+
+    def __init__(self, folders: Iterable[Path] = ()) -> None:
+        self._folders = tuple(folders)
+        for folder in self._folders:
+            if not folder.is_dir():
+                raise UsageError(f"{folder}: not a folder; --maps takes a folder that holds .npz, .xodr or .xodr.gz files")
+        self._loaded: dict[str, RoadNetwork] = {}
+
+    def __call__(self, town: str) -> RoadNetwork:
+        """The network of a town.
+
+        Raises:
+            UsageError: no such town, or its file cannot be read.
+        """
+        if town not in self._loaded:
+            self._loaded[town] = self._load(town)
+        return self._loaded[town]
+
+    def _load(self, town: str) -> RoadNetwork:
+        towns = import_module(TOWNS)
+        if town in towns.TOWNS:
+            return cast(RoadNetwork, towns.load_town(town))
+        for folder in self._folders:
+            for suffix in MAP_SUFFIXES:
+                path = folder / f"{town}{suffix}"
+                if path.is_file():
+                    return load_network(path) if suffix == ".npz" else compile_opendrive(path, town)
+        looked = ", ".join(str(folder) for folder in self._folders) or "no folder given"
+        raise UsageError(
+            f"town {town!r}: not one of our own ({', '.join(towns.TOWNS)}) and no {town}.npz, .xodr or .xodr.gz found ({looked}); "
+            "give the folder of its map with --maps"
+        )
+
+
+def make_simulator(name: str, num_envs: int, needs: Needs, networks: Callable[[str], RoadNetwork]) -> Simulator:
+    """A simulator by name. There is no default and no fallback: the name is written into every record.
+
+    Raises:
+        UsageError: unknown name.
+    """
+    if name not in SIMULATORS:
+        raise UsageError(f"simulator {name!r}: unknown; this version has {', '.join(sorted(SIMULATORS))}")
+    return cast(Simulator, _load(SIMULATORS[name])(num_envs=num_envs, needs=needs, networks=networks))
+
+
+def make_policy(policy: str | None, checkpoint: Path | None, sft: Path | None) -> Policy:
+    """A policy: one of ours by name, an external one as `module:Class`, or what a checkpoint file holds.
+
+    Raises:
+        UsageError: both or neither given, an unknown name, or a file that is no checkpoint of ours.
+    """
+    if checkpoint is not None:
+        if policy is not None:
+            raise UsageError("--policy and --checkpoint are both given; give one of them")
+        return load_policy(checkpoint, sft=sft)
+    if policy is None:
+        raise UsageError("no policy: give --checkpoint FILE or --policy expert (or --policy module:Class)")
+    if policy in POLICIES:
+        return cast(Policy, _load(POLICIES[policy])())
+    if ":" in policy:
+        return load_external(policy)
+    raise UsageError(f"policy {policy!r}: unknown; give {', '.join(sorted(POLICIES))} or module:Class")
+
+
+def make_expert() -> Policy:
+    """The rule-based expert, also the reference for closed-loop ADE/FDE."""
+    return cast(Policy, _load(POLICIES["expert"])())
+
+
+def map_folders(suite: str, given: Sequence[Path]) -> tuple[Path, ...]:
+    """Where maps are looked for: the folders given, then `maps` beside the suite's file and beside its folder, where they exist."""
+    path = Path(suite)
+    beside = (path.parent / "maps", path.parent.parent / "maps") if path.is_file() else ()
+    return (*given, *(folder for folder in beside if folder.is_dir()))
+
+
+def _load(spec: str) -> Callable[..., Any]:
+    module, name = spec.split(":")
+    return cast(Callable[..., Any], getattr(import_module(module), name))

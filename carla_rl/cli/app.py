@@ -1,0 +1,74 @@
+"""`carla-rl`: the commands, and the one place where an error becomes a sentence and an exit code.
+
+Exit codes: 0 done, 1 the run failed or was interrupted, 2 bad usage. A defect of the program keeps its traceback.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import carla_rl
+from carla_rl.cli import commands_data, commands_drive, commands_results
+from carla_rl.cli.console import stderr
+from carla_rl.errors import RunFailure, UsageError
+
+app = typer.Typer(
+    name="carla-rl",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with [b]carla-rl demo[/b]: the whole story on the toy simulator. Exit codes: 0 done, 1 the run failed, 2 bad usage.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"carla-rl {carla_rl.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    """Does a waypoint policy drive, and can a little online RL make it drive better without breaking it?
+
+    The story, a command a step: [b]record[/b] the expert, clone it with [b]sft[/b], look at it [b]offline[/b], [b]evaluate[/b] it in
+    closed loop, refine it with PPO by [b]train[/b], evaluate again and [b]compare[/b]. [b]demo[/b] does all of it.
+    """
+
+
+app.command("record", rich_help_panel="Data and cloning")(commands_data.record)
+app.command("sft", rich_help_panel="Data and cloning")(commands_data.sft)
+app.command("offline", rich_help_panel="Data and cloning")(commands_data.offline)
+app.command("plan", rich_help_panel="Data and cloning")(commands_data.plan)
+app.command("evaluate", rich_help_panel="Closed loop")(commands_drive.evaluate)
+app.command("compare", rich_help_panel="Results")(commands_results.compare)
+app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
+app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and give its exit code; what it prints goes to the standard streams."""
+    try:
+        app(list(arguments), standalone_mode=True)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 1
+    except UsageError as error:
+        stderr.print(f"[bold red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        return 2
+    except RunFailure as error:
+        stderr.print(f"[bold red]failed:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def _plain(error: Exception) -> str:
+    return str(error).replace("[", r"\[")
+
+
+def main() -> None:
+    """Entry point of the `carla-rl` script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,82 @@
+"""`compare`, `suites` and `compile-map`: results side by side, and what there is to drive on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from carla_rl import compare as comparison
+from carla_rl.build import Networks, map_folders
+from carla_rl.carla_sim.opendrive import compile_opendrive
+from carla_rl.cli import options
+from carla_rl.cli.console import print_json, stderr, stdout
+from carla_rl.cli.tables import comparison_table
+from carla_rl.records.reading import read_run
+from carla_rl.roads.storage import save_network
+from carla_rl.scenario.suite import load_suite, shipped_suites
+
+
+def compare(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run directory of `evaluate`: the baseline.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another over the same suite.")],
+    force: Annotated[bool, typer.Option("--force", help="Compare runs made under different conditions; the differences are shown.")] = False,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+) -> None:
+    """Set two evaluations against each other, episode by episode, with paired bootstrap intervals.
+
+    Pairs are drives of the same scenario with the same seed. Runs of different simulators, suites or settings are refused without --force.
+    """
+    found = comparison.compare(read_run(run_a), read_run(run_b), force=force, seed=seed)
+    if json:
+        print_json(found.to_json())
+        return
+    for warning in found.warnings:
+        stderr.print(f"[yellow]{warning}[/]", highlight=False)
+    if found.only_a or found.only_b:
+        stderr.print(f"[yellow]left out: {len(found.only_a)} episodes only in A, {len(found.only_b)} only in B[/]")
+    stdout.print(comparison_table(found))
+
+
+def suites(
+    suite: Annotated[str | None, typer.Argument(metavar="[NAME|FILE]", help="Show the scenarios of this one.")] = None,
+    routes: options.Routes = None,
+    maps: options.Maps = None,
+    json: options.Json = False,
+) -> None:
+    """List the suites that ship with the program, or the scenarios of one: town, route length, traffic, scripted actors."""
+    names = (suite,) if suite else shipped_suites()
+    loaded = [load_suite(name, Networks(map_folders(name, maps or ())), routes) for name in names]
+    if json:
+        print_json(
+            [
+                {"name": s.name, "split": s.split, "description": s.description, "sha256": s.sha256, "omitted": s.omitted}
+                | {"scenarios": [scenario.model_dump(mode="json") for scenario in s.scenarios] if suite else len(s.scenarios)}
+                for s in loaded
+            ]
+        )
+        return
+    if suite:
+        table = Table("scenario", "town", "seed", "vehicles", "pedestrians", "scripted")
+        for scenario in loaded[0].scenarios:
+            scripted = ", ".join(actor.type for actor in scenario.actors)
+            traffic = scenario.traffic
+            table.add_row(scenario.scenario_id, scenario.town, str(scenario.seed), str(traffic.vehicles), str(traffic.pedestrians), scripted)
+    else:
+        table = Table("suite", "split", "scenarios", "towns", "what for")
+        for item in loaded:
+            towns = ", ".join(sorted({scenario.town for scenario in item.scenarios}))
+            table.add_row(item.name, item.split, str(len(item.scenarios)), towns, item.description)
+    stdout.print(table)
+
+
+def compile_map(
+    source: Annotated[Path, typer.Argument(metavar="X.xodr[.gz]", help="An OpenDRIVE map.")],
+    target: Annotated[Path, typer.Argument(metavar="TOWN.npz", help="The compiled map; its name is the town's.")],
+) -> None:
+    """Compile an OpenDRIVE map, so that it loads on machines without the carla wheel (which does the compiling)."""
+    network = compile_opendrive(source, target.name.removesuffix(".npz"))
+    save_network(network, target)
+    roads = network.roads
+    stdout.print(f"{network.town}: {len(roads.road)} lanes, {len(roads.signal_id)} traffic lights in {target}", highlight=False)

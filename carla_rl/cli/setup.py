@@ -1,0 +1,107 @@
+"""From options to built parts: what evaluate, record and train have in common before the first tick."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from carla_rl.agent import Agent
+from carla_rl.build import Networks, make_controller, make_expert, make_policy, make_simulator, map_folders
+from carla_rl.evaluate import Parts
+from carla_rl.interfaces import Policy, Simulator
+from carla_rl.records.run import PolicyRecord, SuiteRecord
+from carla_rl.scenario.episodes import make_episodes
+from carla_rl.scenario.model import Episode
+from carla_rl.scenario.suite import Suite, load_suite
+from carla_rl.types import Needs
+
+
+@dataclass(frozen=True)
+class Bank:
+    """What is to be driven, and the simulator that will play it."""
+
+    suite: Suite
+    episodes: tuple[Episode, ...]
+    simulator: Simulator
+
+    @property
+    def record(self) -> SuiteRecord:
+        """For the run directory."""
+        return SuiteRecord(name=self.suite.name, sha256=self.suite.sha256, split=self.suite.split, omitted=self.suite.omitted)
+
+
+@dataclass(frozen=True)
+class Drive:
+    """An agent on a bank, ready for `carla_rl.evaluate.drive`."""
+
+    bank: Bank
+    parts: Parts
+    policy: PolicyRecord
+
+
+def make_bank(
+    simulator: str,
+    suite: str,
+    needs: Needs,
+    *,
+    routes: str | None = None,
+    maps: Sequence[Path] = (),
+    num_envs: int,
+    repetitions: int = 1,
+    skip_unsupported: bool = False,
+    at_most: int | None = None,
+    idle_envs: bool = False,
+) -> Bank:
+    """Load a suite, build the simulator, trace the routes. Everything that can be wrong is found here, before anything runs.
+
+    `at_most` keeps the first so many scenarios; with `idle_envs` there may be more envs than episodes (training draws endlessly).
+
+    Raises:
+        UsageError: see `load_suite`, `make_simulator`, `make_episodes`.
+    """
+    networks = Networks(map_folders(suite, maps))
+    loaded = load_suite(suite, networks, routes)
+    count = len(loaded.scenarios) * repetitions
+    world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, at_most or count, count), needs, networks)
+    episodes = make_episodes(loaded, networks, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
+    return Bank(loaded, episodes[:at_most], world)
+
+
+def make_drive(
+    agent: Agent,
+    simulator: str,
+    suite: str,
+    *,
+    routes: str | None,
+    maps: Sequence[Path],
+    num_envs: int,
+    repetitions: int,
+    skip_unsupported: bool,
+) -> Drive:
+    """An agent on a bank.
+
+    Raises:
+        UsageError: as `make_bank`, or an agent that cannot be built.
+    """
+    policy = make_policy(agent.policy, agent.checkpoint, agent.sft)
+    reference = make_expert()
+    bank = make_bank(
+        simulator,
+        suite,
+        policy.needs.union(reference.needs),
+        routes=routes,
+        maps=maps,
+        num_envs=num_envs,
+        repetitions=repetitions,
+        skip_unsupported=skip_unsupported,
+    )
+    controller = make_controller(agent.controller, bank.simulator.num_envs)
+    parts = Parts(bank.simulator, policy, controller, reference, agent.decision_ticks)
+    return Drive(bank, parts, policy_record(policy, agent.checkpoint))
+
+
+def policy_record(policy: Policy, checkpoint: Path | None) -> PolicyRecord:
+    """Which policy drives, for the run directory."""
+    if checkpoint is None:
+        return PolicyRecord(name=policy.name)
+    return PolicyRecord(name=policy.name, checkpoint=str(checkpoint), sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest())

@@ -1,0 +1,114 @@
+"""Tables for people. The same numbers go out as JSON elsewhere; nothing is computed here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from rich.table import Table
+
+from carla_rl.compare import Comparison
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """A share as per cent."""
+    return "–" if value is None else f"{100.0 * value:.1f} %"
+
+
+def evaluation_table(title: str, metrics: Mapping[str, Any]) -> Table:
+    """The headline of an evaluation: all episodes, then town by town."""
+    summary = metrics["summary"]
+    table = Table(title=title, title_justify="left", caption=_simulator(metrics), caption_justify="left")
+    table.add_column("town")
+    for column in ("episodes", "driving score", "route completion", "success"):
+        table.add_column(column, justify="right")
+    rows = [("all", summary), *((town, part) for town, part in summary["by_town"].items())]
+    if len(rows) == 2:
+        rows = rows[1:]
+    for name, part in rows:
+        table.add_row(
+            name,
+            str(part["num_episodes"]),
+            number(part["driving_score_mean"]),
+            percent(part["route_completion_mean"]),
+            percent(part["success_rate"]),
+            end_section=name == "all",
+        )
+    return table
+
+
+def infraction_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """What went wrong, most frequent first, and how the episodes ended; a line each."""
+    summary = metrics["summary"]
+    counts = {kind: count for kind, count in summary["infractions"].items() if count}
+    told = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in sorted(counts.items(), key=lambda item: -item[1])) or "none"
+    endings = ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in summary["endings"].items())
+    lines = [f"infractions: {told}; {number(summary['driven_km'], 2)} km driven", f"endings: {endings}"]
+    if summary["ade_mean"] is not None:
+        lines.append(f"against the expert's plan at the states visited: ADE {summary['ade_mean']:.3f} m, FDE {summary['fde_mean']:.3f} m")
+    if metrics["skipped_scenarios"]:
+        skipped = sum(len(names) for names in metrics["skipped_scenarios"].values())
+        lines.append(f"[yellow]{skipped} scripted scenarios were left out as not playable here; metrics.json lists them[/]")
+    return lines
+
+
+def comparison_table(found: Comparison) -> Table:
+    """Run B against run A, a measure a row."""
+    table = Table(
+        title=f"{found.policy_a} against {found.policy_b}: {found.pairs} paired episodes",
+        title_justify="left",
+        caption=f"A: {found.run_a}   B: {found.run_b}   interval: {found.confidence:.0%} paired bootstrap of B - A",
+        caption_justify="left",
+    )
+    table.add_column("measure")
+    for column in (f"A: {found.policy_a}", f"B: {found.policy_b}", "B - A", "interval", "pairs"):
+        table.add_column(column, justify="right")
+    table.add_column("verdict")
+    for row in found.measures:
+        digits = 1 if row.name == "driving_score" else 3
+        interval = "–" if row.low is None or row.high is None else f"[{row.low:+.{digits}f}, {row.high:+.{digits}f}]".replace("[", r"\[")
+        table.add_row(
+            f"{row.name.replace('_', ' ')} ({row.unit})",
+            number(row.a, digits),
+            number(row.b, digits),
+            f"{row.difference:+.{digits}f}",
+            interval,
+            str(row.pairs),
+            _verdict(row.better, row.low, row.high),
+        )
+    return table
+
+
+def offline_table(title: str, result: Mapping[str, Any]) -> Table:
+    """The mean error by horizon, beside that of the SFT plan where the policy corrects one."""
+    table = Table(title=title, title_justify="left")
+    sft = result["sft"]
+    for column in ("horizon", "samples", "mean error", *(("before the delta",) if sft else ())):
+        table.add_column(column, justify="right")
+    before = sft["by_horizon"] if sft else result["by_horizon"]
+    for row, old in _some(list(zip(result["by_horizon"], before, strict=True))):
+        cells = [f"{row['t']:.1f} s", str(row["count"]), f"{number(row['error'], 3)} m"]
+        table.add_row(*cells, *((f"{number(old['error'], 3)} m",) if sft else ()))
+    return table
+
+
+T = TypeVar("T")
+
+
+def _some(rows: Sequence[T]) -> list[T]:
+    """Every fifth row, the last one included: a table for people."""
+    return [row for i, row in enumerate(rows) if (i + 1) % 5 == 0 or i + 1 == len(rows)]
+
+
+def _verdict(better: str, low: float | None, high: float | None) -> str:
+    if low is None or high is None or low <= 0.0 <= high:
+        return "undecided" if low != high or low != 0.0 else "equal"
+    return "[green]B better[/]" if (low > 0) == (better == "higher") else "[red]B worse[/]"
+
+
+def _simulator(metrics: Mapping[str, Any]) -> str:
+    simulator = metrics["simulator"]
+    return f"simulator: {simulator['name']} ({simulator['description']})"

@@ -1,0 +1,169 @@
+"""The controller: runs a preset's law over N envs and keeps each env's error windows.
+
+Knows neither the simulator nor the policy; the laws are in `carla_rl.controller.laws`, their numbers in `carla_rl.controller.presets`.
+"""
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from carla_rl.controller import laws
+from carla_rl.controller.presets import DefaultPreset, PdmLitePreset, Pid, Preset, TcpPreset, TransfuserPreset, preset
+from carla_rl.types import WAYPOINT_S, Bools, Control, Ego
+
+
+class WaypointController:
+    """`carla_rl.interfaces.Controller` for one preset. An env's pedals depend on that env's plans and speeds alone, bit for bit."""
+
+    def __init__(self, numbers: Preset, num_envs: int):
+        """
+        Args:
+            numbers: a preset, as it stands in `PRESETS` or with changed fields.
+            num_envs: N.
+        """
+        self.name = numbers.name
+        self.preset = numbers
+        self.num_envs = num_envs
+        self._needed_s, window = _horizon(numbers), _window(numbers)
+        self._errors = np.zeros((num_envs, 2, window), np.float64)
+        self._count = np.zeros((num_envs, 2), np.int64)
+
+    def reset(self, envs: Bools) -> None:
+        """Forget the errors of the envs where `envs` (N,) is true."""
+        self._errors[envs] = 0.0
+        self._count[envs] = 0
+
+    def control(self, waypoints: NDArray[np.float64], age_s: float, ego: Ego) -> Control:
+        """Pedals for N envs; see `carla_rl.interfaces.Controller.control`.
+
+        Raises:
+            ValueError: the shape is not (N, H, 2), the plan ends before what the law reads, or a waypoint is not a number.
+        """
+        self._check(waypoints, age_s)
+        plans = np.ascontiguousarray(waypoints, np.float64)
+        out = np.empty((3, self.num_envs), np.float64)
+        match self.preset:
+            case TransfuserPreset():
+                _run_transfuser(plans, ego.speed, _half_second_law(self.preset, 0.0), self._errors, self._count, out)
+            case TcpPreset():
+                _run_tcp(plans, ego.speed, _half_second_law(self.preset, self.preset.aim_distance), self._errors, self._count, out)
+            case PdmLitePreset():
+                _run_pdm_lite(plans, age_s, ego.speed, _pdm_lite_law(self.preset), self._errors, self._count, out)
+            case DefaultPreset():
+                _run_default(plans, age_s, ego.speed, _default_law(self.preset), out)
+        return Control(throttle=out[0], steer=out[1], brake=out[2])
+
+    def _check(self, waypoints: NDArray[np.float64], age_s: float) -> None:
+        if waypoints.ndim != 3 or waypoints.shape[0] != self.num_envs or waypoints.shape[1] < 2 or waypoints.shape[2] != 2:
+            raise ValueError(f"waypoints must be ({self.num_envs}, H >= 2, 2), not {waypoints.shape}")
+        # the half-second laws read the plan's own waypoints, so their need does not grow with age
+        end_s = waypoints.shape[1] * WAYPOINT_S - (age_s if isinstance(self.preset, DefaultPreset) else 0.0)
+        if end_s < self._needed_s - 1e-9:
+            raise ValueError(f"controller {self.name!r} reads the plan {self._needed_s:g} s ahead, but it ends after {end_s:g} s")
+        finite = np.isfinite(waypoints).all(axis=(1, 2))
+        if not finite.all():
+            raise ValueError(f"the plan of env {int(np.flatnonzero(~finite)[0])} holds a waypoint that is not a number")
+
+
+def make_controller(name: str, num_envs: int) -> WaypointController:
+    """The controller of the preset `name` for N envs.
+
+    Raises:
+        UsageError: there is no such preset; the message lists those that there are.
+    """
+    return WaypointController(preset(name), num_envs)
+
+
+def _horizon(numbers: Preset) -> float:
+    """How far ahead, in seconds, a plan has to reach."""
+    match numbers:
+        case TcpPreset():
+            return 2.0
+        case DefaultPreset():
+            return numbers.preview_end_s
+        case TransfuserPreset() | PdmLitePreset():
+            return 1.0
+
+
+def _window(numbers: Preset) -> int:
+    """The longest window of the preset's PIDs."""
+    match numbers:
+        case TransfuserPreset() | TcpPreset():
+            return max(numbers.speed_pid.window, numbers.turn_pid.window)
+        case PdmLitePreset():
+            return numbers.turn_pid.window
+        case DefaultPreset():
+            return 0
+
+
+def _gains(numbers: Pid) -> laws.Gains:
+    return laws.Gains(numbers.kp, numbers.ki, numbers.kd, numbers.window, numbers.zero_filled)
+
+
+def _half_second_law(numbers: TransfuserPreset | TcpPreset, aim_distance: float) -> laws.HalfSecondLaw:
+    return laws.HalfSecondLaw(
+        speed=_gains(numbers.speed_pid),
+        turn=_gains(numbers.turn_pid),
+        brake_speed=numbers.brake_speed,
+        brake_ratio=numbers.brake_ratio,
+        clip_delta=numbers.clip_delta,
+        max_throttle=numbers.max_throttle,
+        aim_distance=aim_distance,
+    )
+
+
+def _pdm_lite_law(numbers: PdmLitePreset) -> laws.PdmLiteLaw:
+    values = numbers.model_dump(exclude={"name", "turn_pid", "throttle_coefficients"})
+    return laws.PdmLiteLaw(turn=_gains(numbers.turn_pid), coefficients=numbers.throttle_coefficients, **values)
+
+
+def _default_law(numbers: DefaultPreset) -> laws.DefaultLaw:
+    return laws.DefaultLaw(**numbers.model_dump(exclude={"name"}))
+
+
+@numba.njit(cache=True)
+def _run_transfuser(
+    plans: NDArray[np.float64],
+    speed: NDArray[np.float64],
+    law: laws.HalfSecondLaw,
+    errors: NDArray[np.float64],
+    count: NDArray[np.int64],
+    out: NDArray[np.float64],
+) -> None:
+    for i in range(plans.shape[0]):
+        out[0, i], out[1, i], out[2, i] = laws.transfuser(plans[i], speed[i], law, errors[i], count[i])
+
+
+@numba.njit(cache=True)
+def _run_tcp(
+    plans: NDArray[np.float64],
+    speed: NDArray[np.float64],
+    law: laws.HalfSecondLaw,
+    errors: NDArray[np.float64],
+    count: NDArray[np.int64],
+    out: NDArray[np.float64],
+) -> None:
+    for i in range(plans.shape[0]):
+        out[0, i], out[1, i], out[2, i] = laws.tcp(plans[i], speed[i], law, errors[i], count[i])
+
+
+@numba.njit(cache=True)
+def _run_pdm_lite(
+    plans: NDArray[np.float64],
+    age_s: float,
+    speed: NDArray[np.float64],
+    law: laws.PdmLiteLaw,
+    errors: NDArray[np.float64],
+    count: NDArray[np.int64],
+    out: NDArray[np.float64],
+) -> None:
+    for i in range(plans.shape[0]):
+        out[0, i], out[1, i], out[2, i] = laws.pdm_lite(plans[i], age_s, speed[i], law, errors[i], count[i])
+
+
+@numba.njit(cache=True)
+def _run_default(
+    plans: NDArray[np.float64], age_s: float, speed: NDArray[np.float64], law: laws.DefaultLaw, out: NDArray[np.float64]
+) -> None:
+    for i in range(plans.shape[0]):
+        out[0, i], out[1, i], out[2, i] = laws.default(plans[i], age_s, speed[i], law)

@@ -1,0 +1,64 @@
+"""Closed-loop evaluation: one agent drives a bank of episodes, and each finished one is written down at once.
+
+Knows no command line; receives its parts built. The order in which episodes finish depends on the number of envs, their results do not.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from carla_rl.interfaces import Controller, Policy, Simulator
+from carla_rl.loop import ClosedLoop, rollout
+from carla_rl.metrics.episode import EpisodeMeter
+from carla_rl.metrics.result import EpisodeResult
+from carla_rl.records.run import RunDirectory
+from carla_rl.records.steps import StepLogger
+from carla_rl.reward import RewardConfig, rewards
+from carla_rl.scenario.model import Episode
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a drive needs, built and with the same number of envs."""
+
+    simulator: Simulator
+    policy: Policy
+    controller: Controller
+    reference: Policy
+    """The expert, asked for its plan at every state that the policy visits: closed-loop ADE and FDE are measured against it.
+    The simulator shows what both declare; each sees only its own."""
+    ticks_per_decision: int
+
+
+def drive(parts: Parts, episodes: Sequence[Episode], run: RunDirectory | None = None, *, keep_steps: bool = False) -> Iterator[EpisodeResult]:
+    """Drive all episodes and yield each result as soon as it is measured and, where there is a run, on the disk.
+
+    Args:
+        parts: who drives where.
+        episodes: in the order in which free envs take them.
+        run: where results go; None keeps nothing.
+        keep_steps: write a step log of every episode into the run.
+
+    Raises:
+        RunFailure: the policy planned what is not a number.
+        UsageError: the run directory cannot be written any more.
+    """
+    simulator, reference = parts.simulator, parts.reference
+    with closing(simulator):
+        loop = ClosedLoop(
+            simulator, parts.controller, iter(episodes), ticks_per_decision=parts.ticks_per_decision, keep_scenes=keep_steps
+        )
+        meter = EpisodeMeter(simulator.num_envs, simulator.info.kind)
+        logger = StepLogger(simulator.num_envs) if keep_steps and run else None
+        for decision in rollout(loop, parts.policy):
+            earned = rewards(decision.before, decision.after, decision.active, RewardConfig()).total
+            wanted = reference.plan(decision.observation.restrict(reference.needs)).waypoints
+            if logger and run:
+                for log in logger.update(decision, reward=earned):
+                    run.add_steps(log)
+            # plans of another horizon cannot be set against the expert's: ADE and FDE are null then
+            comparable = wanted if wanted.shape == decision.plan.waypoints.shape else None
+            for result in meter.update(decision, reward=earned, reference=comparable):
+                if run:
+                    run.add(result)
+                yield result

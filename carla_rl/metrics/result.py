@@ -1,0 +1,169 @@
+"""The result of one episode, as it stands in `episodes.jsonl` and under `scenarios` of `metrics.json`.
+
+Holds the raw facts that every score definition needs, so that any of them can be computed later. Checks itself: numbers that contradict
+each other (a file edited by hand, two versions mixed) are refused. Knows nothing of the loop that it came from nor of where it is written.
+"""
+
+import math
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+
+from carla_rl.config import Config
+from carla_rl.metrics.scores import DEFINITIONS, Drive, Score, definition, is_success, status
+from carla_rl.types import Ending, Infraction, SimulatorKind
+
+COLLISIONS = (Infraction.COLLISION_PEDESTRIAN, Infraction.COLLISION_VEHICLE, Infraction.COLLISION_STATIC)
+
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(ge=0)]
+
+
+def _member(kind: type[IntEnum]) -> Callable[[Any], Any]:
+    """Reads a member of `kind` from its name in lower case, as it stands in the files; members pass."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        names = {member.name.lower(): member for member in kind}
+        if not isinstance(value, str) or value not in names:
+            raise ValueError(f"unknown; write one of {', '.join(names)}")
+        return names[value]
+
+    return read
+
+
+_lower = PlainSerializer(lambda member: member.name.lower(), return_type=str)
+Kind = Annotated[Infraction, BeforeValidator(_member(Infraction)), _lower]
+Cause = Annotated[Ending, BeforeValidator(_member(Ending)), _lower]
+
+
+class Record(Config):
+    """A part of a result file. Unknown fields are left alone: the file contract lets others add theirs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
+
+
+class InfractionRecord(Record):
+    """One infraction, with when and where."""
+
+    kind: Kind
+    time_s: Positive = Field(description="s since the start of the episode")
+    x: float = Field(description="m, map frame")
+    y: float
+    other: int = Field(description="id of the actor, signal or scenario concerned; -1 where there is none")
+    value: float = Field(description="share (outside_route_lanes, min_speed), impact speed in m/s (collisions), else 0")
+
+
+class Comfort(Record):
+    """Largest magnitudes over the episode, sampled at the decisions."""
+
+    max_accel: Positive = Field(description="m/s^2 along the heading")
+    max_jerk: Positive = Field(description="m/s^3 along the heading: change of acceleration between two decisions")
+    max_lateral_accel: Positive = Field(description="m/s^2, speed times yaw rate")
+
+
+class Raw(Record):
+    """What every score definition is computed from."""
+
+    counts: dict[Kind, Count] = Field(description="infractions by kind; absent kinds did not happen")
+    outside_share: Share
+    min_speed_shares: tuple[Positive, ...] = Field(description="ego's mean speed over the traffic's, of each min_speed infraction")
+    tracking_lateral_m: Positive | None = Field(description="mean distance from plan to drive at the next decision, across the heading")
+    tracking_longitudinal_m: Positive | None = Field(description="likewise along the heading")
+    delta_m: Positive | None = Field(description="mean length of the correction of a waypoint; null without an SFT plan")
+
+
+class EpisodeResult(Record):
+    """One finished episode. `scenario_id` and `success` are required by the contract; the other names are kept from it or added."""
+
+    scenario_id: str = Field(min_length=1)
+    success: bool = Field(description="route completed without an infraction other than min_speed (Bench2Drive's definition)")
+    ade: Positive | None = Field(description="m: plan against the expert's plan at the states visited, mean over waypoints, then decisions")
+    fde: Positive | None = Field(description="m: likewise at the last waypoint")
+    route_completion: Share
+    collisions: Count
+    offroad: Count = Field(description="1 where the ego left the route's lanes")
+    red_light: Count
+    stop_sign: Count
+    episode_return: float | None = Field(
+        validation_alias="return", serialization_alias="return", description="sum of the rewards; null where none were given"
+    )
+    steps: Annotated[int, Field(ge=1)] = Field(description="decisions")
+    final_dist: Positive = Field(description="m in a straight line from where the ego ended to the destination")
+    comfort: Comfort
+    raw: Raw
+
+    episode_id: str = Field(min_length=1, description="<scenario_id>#<repetition>")
+    repetition: Count
+    seed: int
+    town: str
+    simulator: SimulatorKind
+    ending: Cause
+    status: str = Field(description="the leaderboard's word")
+    score: str = Field(description="definition of driving_score and score_penalty")
+    driving_score: Annotated[float, Field(ge=0, le=100)]
+    score_penalty: Share
+    infractions: tuple[InfractionRecord, ...]
+    duration_s: Positive = Field(description="simulated seconds")
+    driven_m: Positive
+    route_length_m: Positive
+    start_m: Positive = Field(description="m along the route where the ego was put; 0 in evaluation")
+    skipped: tuple[str, ...] = Field(description="scripted actors left out because the simulator cannot play them")
+
+    @field_validator("score")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in DEFINITIONS:
+            raise ValueError(f"unknown score definition; this version has {', '.join(DEFINITIONS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "EpisodeResult":
+        """The stated numbers must follow from the raw facts, else the file is not what a run wrote."""
+        counts, ending = self.raw.counts, self.ending
+        score = self.scored(self.score)
+        stated_and_computed = {
+            "episode_id": (self.episode_id, f"{self.scenario_id}#{self.repetition}"),
+            "collisions": (self.collisions, sum(counts.get(kind, 0) for kind in COLLISIONS)),
+            "offroad": (self.offroad, counts.get(Infraction.OUTSIDE_ROUTE_LANES, 0)),
+            "red_light": (self.red_light, counts.get(Infraction.RED_LIGHT, 0)),
+            "stop_sign": (self.stop_sign, counts.get(Infraction.STOP_SIGN, 0)),
+            "success": (self.success, is_success(ending, counts)),
+            "status": (self.status, status(ending, sum(counts.values()))),
+        }
+        for field, (stated, computed) in stated_and_computed.items():
+            if stated != computed:
+                raise ValueError(f"{field} is {stated!r} but the other fields give {computed!r}; the record was changed after the run")
+        for field, value, exact in (
+            ("driving_score", self.driving_score, score.score_composed),
+            ("score_penalty", self.score_penalty, score.score_penalty),
+        ):
+            if not math.isclose(value, exact, rel_tol=1e-9, abs_tol=1e-9):
+                raise ValueError(f"{field} is {value} but the raw counts give {exact}; the record was changed after the run")
+        return self
+
+    @property
+    def drive(self) -> Drive:
+        """The raw facts, for any score definition."""
+        return Drive(self.route_completion, self.raw.counts, self.raw.outside_share, self.raw.min_speed_shares)
+
+    @property
+    def driven_km(self) -> float:
+        """Kilometres by the leaderboard's rule: route length times route completion."""
+        return self.route_length_m * self.route_completion / 1000.0
+
+    def scored(self, name: str) -> Score:
+        """The score of this episode by another definition, by name.
+
+        Raises:
+            UsageError: unknown name.
+        """
+        return definition(name).score(self.drive)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, contract names (`return`, not `episode_return`)."""
+        return self.model_dump(mode="json", by_alias=True)

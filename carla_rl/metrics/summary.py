@@ -1,0 +1,100 @@
+"""Summaries of many episodes: the contract's names, more of them, and those of a training run.
+
+Sums are exact (`math.fsum`), so a summary does not depend on the order in which the episodes finished. A mean of nothing is None and the
+standard deviation (n - 1) of fewer than two values is None: no number is made up. Knows nothing of files.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from carla_rl.metrics.result import EpisodeResult
+from carla_rl.types import Infraction
+
+MIN_KM = 0.001
+"""The leaderboard's floor of the distance that rates are divided by, in km."""
+
+
+def mean_std(values: Iterable[float | None]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation (n - 1) of the values that are there."""
+    known = [float(value) for value in values if value is not None]
+    n = len(known)
+    if n == 0:
+        return None, None
+    mean = math.fsum(known) / n
+    if n == 1:
+        return mean, None
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (n - 1))
+
+
+def rate_per_km(count: int, km: float) -> float:
+    """The leaderboard 2.x's rate: total count over total kilometres (route length times completion, at least 1 m)."""
+    return count / max(km, MIN_KM)
+
+
+def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """The `summary` of an evaluation's metrics.json.
+
+    `success_rate` is 0..1, `driving_score_mean` 0..100, rates are per driven kilometre over all episodes together.
+    """
+    ade, ade_std = mean_std(result.ade for result in results)
+    fde, fde_std = mean_std(result.fde for result in results)
+    score, score_std = mean_std(result.driving_score for result in results)
+    km = math.fsum(result.driven_km for result in results)
+    counts = {kind: sum(result.raw.counts.get(kind, 0) for result in results) for kind in Infraction}
+    towns = sorted({result.town for result in results})
+    return {
+        "num_episodes": len(results),
+        "driving_score_mean": score,
+        "driving_score_std": score_std,
+        "route_completion_mean": mean_std(result.route_completion for result in results)[0],
+        "score_penalty_mean": mean_std(result.score_penalty for result in results)[0],
+        "success_rate": mean_std(result.success for result in results)[0],
+        "ade_mean": ade,
+        "ade_std": ade_std,
+        "fde_mean": fde,
+        "fde_std": fde_std,
+        "return_mean": mean_std(result.episode_return for result in results)[0],
+        "steps_mean": mean_std(result.steps for result in results)[0],
+        "driven_km": km,
+        "duration_s": math.fsum(result.duration_s for result in results),
+        "infractions_per_km": {kind.name.lower(): rate_per_km(n, km) for kind, n in counts.items()},
+        "infractions": {kind.name.lower(): n for kind, n in counts.items()},
+        "collisions_per_km": rate_per_km(sum(result.collisions for result in results), km),
+        "tracking_lateral_m": mean_std(result.raw.tracking_lateral_m for result in results)[0],
+        "tracking_longitudinal_m": mean_std(result.raw.tracking_longitudinal_m for result in results)[0],
+        "delta_m": mean_std(result.raw.delta_m for result in results)[0],
+        "endings": {
+            cause: sum(result.ending.name.lower() == cause for result in results)
+            for cause in sorted({result.ending.name.lower() for result in results})
+        },
+        "by_town": {town: _town([result for result in results if result.town == town]) for town in towns},
+    }
+
+
+def _town(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    return {
+        "num_episodes": len(results),
+        "driving_score_mean": mean_std(result.driving_score for result in results)[0],
+        "route_completion_mean": mean_std(result.route_completion for result in results)[0],
+        "success_rate": mean_std(result.success for result in results)[0],
+    }
+
+
+def training_metrics(
+    run_id: str, returns: Sequence[float], ades: Sequence[float | None] = (), fdes: Sequence[float | None] = ()
+) -> dict[str, Any]:
+    """The headline of a training run's metrics.json; the names are those of the seed notes, where `reward` is an episode's return.
+
+    One entry an episode; `ades` and `fdes` in metres may be those of other episodes (a validation) than `returns`.
+    """
+    avg_reward, std_reward = mean_std(returns)
+    return {
+        "run_id": run_id,
+        "total_episodes": len(returns),
+        "avg_reward": avg_reward,
+        "std_reward": std_reward,
+        "avg_ade": mean_std(ades)[0],
+        "avg_fde": mean_std(fdes)[0],
+        "best_reward": max(returns, default=None),
+    }

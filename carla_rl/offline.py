@@ -1,0 +1,76 @@
+"""Offline evaluation: a policy plans on recorded observations, and its plans are set against the expert's.
+
+Receives its parts; knows no command line and no checkpoint.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from carla_rl.errors import RunFailure, UsageError
+from carla_rl.interfaces import Policy
+from carla_rl.metrics.offline import OfflineMetrics, offline_metrics
+from carla_rl.records.dataset import Samples
+
+BATCH = 256
+"""Samples a plan, unless a caller says otherwise; only memory and time depend on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineResult:
+    """The errors of a policy on recorded episodes; those of its SFT plan beside them where it corrects one."""
+
+    policy: str
+    episodes: int
+    skipped_frames: int
+    """Frames without an expert plan."""
+    metrics: OfflineMetrics
+    sft_metrics: OfflineMetrics | None
+    """Of the plan before the correction; None where the policy has no such plan."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "policy": self.policy,
+            "domain": "driving",
+            "episodes": self.episodes,
+            "skipped_frames": self.skipped_frames,
+            **self.metrics.to_json(),
+            "sft": self.sft_metrics.to_json() if self.sft_metrics else None,
+        }
+
+
+def evaluate_offline(policy: Policy, samples: Samples, *, batch: int = BATCH) -> OfflineResult:
+    """Plan on every sample and measure. Each frame counts as the first of an episode: a policy with a memory starts without one.
+
+    Raises:
+        UsageError: the policy reads what the samples were not loaded with, or plans another horizon.
+        RunFailure: the policy planned a waypoint that is not a number.
+    """
+    if policy.horizon != samples.waypoints.shape[1]:
+        raise UsageError(
+            f"policy {policy.name} plans {policy.horizon} waypoints, the episodes hold {samples.waypoints.shape[1]}; give matching episodes"
+        )
+    if policy.needs.union(samples.needs) != samples.needs:
+        raise UsageError(
+            f"policy {policy.name} needs {policy.needs}, the samples were loaded with {samples.needs}; load them for the policy"
+        )
+    plan = np.empty(samples.waypoints.shape, np.float32)
+    before_correction: list[np.ndarray[Any, np.dtype[np.float32]]] = []
+    for start in range(0, len(samples), batch):
+        rows = np.arange(start, min(start + batch, len(samples)))
+        policy.reset(np.ones(len(rows), np.bool_))
+        planned = policy.plan(samples.batch(rows).restrict(policy.needs))
+        plan[rows] = planned.waypoints
+        if planned.sft_waypoints is not None:
+            before_correction.append(planned.sft_waypoints)
+    if not np.isfinite(plan).all():
+        raise RunFailure(f"policy {policy.name} planned a waypoint that is not a finite number; check its checkpoint")
+    return OfflineResult(
+        policy=policy.name,
+        episodes=len(samples.episode_ids),
+        skipped_frames=samples.skipped_frames,
+        metrics=offline_metrics(plan, samples.waypoints),
+        sft_metrics=offline_metrics(np.concatenate(before_correction), samples.waypoints) if before_correction else None,
+    )

@@ -1,0 +1,67 @@
+"""The expert's numbers, with units and reasons. Frozen; kernels take them as a named tuple."""
+
+from typing import NamedTuple
+
+from pydantic import Field
+
+from carla_rl.config import Config
+
+
+class Numbers(NamedTuple):
+    """`ExpertConfig` as kernels take it; fields as there."""
+
+    half_length: float
+    half_width: float
+    rear_base: float
+    limit_factor: float
+    lateral_accel: float
+    accel: float
+    comfort_brake: float
+    hard_brake: float
+    recover_min: float
+    recover_s: float
+    turn_s: float
+    lead_gap: float
+    lead_headway_s: float
+    lead_margin: float
+    line_gap: float
+    yellow_brake: float
+    red_brake: float
+    conflict_gap: float
+    box_ahead: float
+    box_ahead_s: float
+    box_side: float
+    walker_side: float
+    walker_gap: float
+
+
+class ExpertConfig(Config):
+    """How the expert drives. The vehicle's numbers are those of CARLA's Lincoln MKZ 2020 and of the World on Rails bicycle."""
+
+    half_length: float = Field(default=2.45, description="m, of the ego")
+    half_width: float = Field(default=1.03, description="m, of the ego")
+    rear_base: float = Field(default=1.4178275, description="m from the rear axle to the centre: gives the slip angle in turns")
+    limit_factor: float = Field(default=0.8, gt=0, le=1, description="desired speed as a share of the limit")
+    lateral_accel: float = Field(default=2.5, gt=0, description="m/s^2 in curves")
+    accel: float = Field(default=2.2, gt=0, description="m/s^2, largest")
+    comfort_brake: float = Field(default=2.5, gt=0, description="m/s^2, for what is seen in time")
+    hard_brake: float = Field(default=4.8, gt=0, description="m/s^2, the most that is planned; the vehicle has 4.95")
+    recover_min: float = Field(default=5.0, gt=0, description="m over which an offset from the route decays, at least")
+    recover_s: float = Field(default=1.5, gt=0, description="seconds of present speed over which it decays")
+    turn_s: float = Field(default=0.8, gt=0, description="seconds of present speed over which the ego's own direction turns into the route's")
+    lead_gap: float = Field(default=3.0, gt=0, description="m, IDM gap to a standing leader")
+    lead_headway_s: float = Field(default=1.0, gt=0, description="s, IDM time headway")
+    lead_margin: float = Field(default=0.35, ge=0, description="m beside the ego within which a vehicle counts as being in its way")
+    line_gap: float = Field(default=0.7, gt=0, description="m between the front bumper and a stop line")
+    yellow_brake: float = Field(default=4.0, gt=0, description="m/s^2 above which a yellow light is driven through")
+    red_brake: float = Field(default=6.0, gt=0, description="m/s^2 above which a red light cannot be stopped for")
+    conflict_gap: float = Field(default=2.0, gt=0, description="m kept before the place where another road user's way crosses")
+    box_ahead: float = Field(default=0.6, ge=0, description="m added before and behind the ego in forecasts")
+    box_ahead_s: float = Field(default=0.15, ge=0, description="seconds of the forecast ego speed added before and behind it")
+    box_side: float = Field(default=0.25, ge=0, description="m added on each side in forecasts")
+    walker_side: float = Field(default=0.6, ge=0, description="m added around pedestrians and bicycles")
+    walker_gap: float = Field(default=1.0, ge=0, description="m beside the ego within which a pedestrian counts as being in its way")
+
+    def numbers(self) -> Numbers:
+        """For kernels."""
+        return Numbers(**self.model_dump())

@@ -1,0 +1,130 @@
+"""The path that the expert drives: the route ahead, joined smoothly from where the ego is, as a table by arc length.
+
+Scalar numba code for one env, ego frame, metres. Knows geometry only.
+"""
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from carla_rl.geometry import wrap
+from carla_rl.policies.expert_numbers import Numbers
+from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M
+
+FINE = 4
+"""Table rows for each route point."""
+ROWS = (ROUTE_POINTS - 1) * FINE + 1
+"""Rows of the path's table: one each 0.5 m of the route."""
+
+
+class Path(NamedTuple):
+    """Table of the path, each (ROWS,)."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    yaw: NDArray[np.float64]
+    """rad, direction of travel."""
+    s: NDArray[np.float64]
+    """m from the ego along the path, increasing, s[0] = 0."""
+    curvature: NDArray[np.float64]
+    """1/m, of the route beneath, not negative."""
+
+
+@numba.njit(cache=True)
+def empty_path() -> Path:
+    """Room for a path."""
+    return Path(np.empty(ROWS), np.empty(ROWS), np.empty(ROWS), np.empty(ROWS), np.empty(ROWS))
+
+
+@numba.njit(cache=True)
+def _tangent(route: NDArray[np.float32], i: int) -> tuple[float, float]:
+    """Unit tangent at route point i: central difference, at the start that of the parabola through the first three points."""
+    a, b = max(i - 1, 0), min(i + 1, route.shape[0] - 1)
+    dx, dy = route[b, 0] - route[a, 0], route[b, 1] - route[a, 1]
+    if i == 0:
+        dx, dy = 2.0 * dx - 0.5 * (route[2, 0] - route[0, 0]), 2.0 * dy - 0.5 * (route[2, 1] - route[0, 1])
+    length = max(math.hypot(dx, dy), 1e-6)
+    return dx / length, dy / length
+
+
+@numba.njit(cache=True)
+def _bend(route: NDArray[np.float32], i: int) -> float:
+    """Curvature of the circle through route points i - 1, i, i + 1, not negative; 0 at the ends."""
+    if i < 1 or i > route.shape[0] - 2:
+        return 0.0
+    ax, ay = route[i, 0] - route[i - 1, 0], route[i, 1] - route[i - 1, 1]
+    bx, by = route[i + 1, 0] - route[i, 0], route[i + 1, 1] - route[i, 1]
+    product = math.hypot(ax, ay) * math.hypot(bx, by) * math.hypot(ax + bx, ay + by)
+    cross = abs(float(ax * by - ay * bx))
+    return 2.0 * cross / max(product, 1e-6)
+
+
+@numba.njit(cache=True)
+def build_path(route: NDArray[np.float32], speed: float, yaw_rate: float, k: Numbers, path: Path) -> None:
+    """Fill `path`: the route plus a lateral offset that starts at the ego with its direction of travel and decays to zero.
+
+    The offset is the cubic with the ego's offset and slope at the start and none of either at the end of the recovery length.
+    """
+    tx, ty = _tangent(route, 0)
+    offset = route[0, 0] * ty - route[0, 1] * tx
+    # in a turn the centre moves at the slip angle of the bicycle, left of the heading in a left turn
+    slip = math.asin(min(max(k.rear_base * yaw_rate / speed, -0.5), 0.5)) if speed > 1.0 else 0.0
+    slope = math.tan(min(max(wrap(slip - math.atan2(ty, tx)), -0.7), 0.7))
+    length = max(k.recover_min, k.recover_s * speed, 4.0 * abs(offset))
+    turn_length = max(0.5 * k.recover_min, k.turn_s * speed)
+    for row in range(ROWS):
+        i = min(row // FINE, ROUTE_POINTS - 2)
+        f = row / FINE - i
+        ax, ay = _tangent(route, i)
+        bx, by = _tangent(route, i + 1)
+        h00, h10 = (1.0 + 2.0 * f) * (1.0 - f) ** 2, f * (1.0 - f) ** 2 * ROUTE_SPACING_M
+        h01, h11 = f * f * (3.0 - 2.0 * f), f * f * (f - 1.0) * ROUTE_SPACING_M
+        nx, ny = -(ay + f * (by - ay)), ax + f * (bx - ax)
+        gone = row * ROUTE_SPACING_M / FINE
+        t, u = min(gone / length, 1.0), min(gone / turn_length, 1.0)
+        d = offset * (1.0 + 2.0 * t) * (1.0 - t) ** 2 + slope * gone * (1.0 - u) ** 2
+        path.x[row] = h00 * route[i, 0] + h10 * ax + h01 * route[i + 1, 0] + h11 * bx + d * nx
+        path.y[row] = h00 * route[i, 1] + h10 * ay + h01 * route[i + 1, 1] + h11 * by + d * ny
+        path.curvature[row] = max(_bend(route, i), _bend(route, i + 1))
+    path.s[0] = 0.0
+    for row in range(1, ROWS):
+        dx, dy = path.x[row] - path.x[row - 1], path.y[row] - path.y[row - 1]
+        path.s[row] = path.s[row - 1] + max(math.hypot(dx, dy), 1e-6)
+        path.yaw[row] = math.atan2(dy, dx)
+    path.yaw[0] = path.yaw[1]
+
+
+@numba.njit(cache=True)
+def row_at(path: Path, s: float, hint: int) -> int:
+    """The row before `s`, searched upwards and downwards from `hint`; clipped so that row + 1 exists."""
+    row = min(max(hint, 0), ROWS - 2)
+    while row < ROWS - 2 and path.s[row + 1] <= s:
+        row += 1
+    while row > 0 and path.s[row] > s:
+        row -= 1
+    return row
+
+
+@numba.njit(cache=True)
+def pose_at(path: Path, s: float, row: int) -> tuple[float, float, float]:
+    """x, y, yaw at `s` within `row` (see `row_at`); straight on beyond either end."""
+    step = s - path.s[row]
+    f = step / (path.s[row + 1] - path.s[row])
+    return path.x[row] + f * (path.x[row + 1] - path.x[row]), path.y[row] + f * (path.y[row + 1] - path.y[row]), path.yaw[row + 1]
+
+
+@numba.njit(cache=True)
+def project(path: Path, x: float, y: float) -> tuple[float, float, float]:
+    """(s, lateral offset positive to the left, yaw) of the path's point nearest to (x, y); before the ego s is negative."""
+    best, nearest = math.inf, 0
+    for row in range(ROWS):
+        d = (path.x[row] - x) ** 2 + (path.y[row] - y) ** 2
+        if d < best:
+            best, nearest = d, row
+    yaw = path.yaw[nearest]
+    dx, dy = x - path.x[nearest], y - path.y[nearest]
+    c, s = math.cos(yaw), math.sin(yaw)
+    return path.s[nearest] + dx * c + dy * s, dy * c - dx * s, yaw

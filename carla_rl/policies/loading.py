@@ -1,0 +1,27 @@
+"""A checkpoint file as a policy, whatever kind of checkpoint it is."""
+
+from pathlib import Path
+
+from carla_rl.checkpoint import LegacyState, RlState, load_sft, read_checkpoint
+from carla_rl.errors import UsageError
+from carla_rl.policies.legacy import LegacyDelta
+from carla_rl.policies.residual import ResidualPolicy
+from carla_rl.policies.sft import FrozenSft, SftPolicy
+
+
+def load_policy(path: str | Path, num_envs: int = 1, *, sft: str | Path | None = None) -> SftPolicy | ResidualPolicy | LegacyDelta:
+    """The deterministic policy in `path`; `sft` is the model under a checkpoint of the earlier delta trainer, and is for those only.
+
+    None of these policies has a memory, so `num_envs` matters to none of them.
+
+    Raises:
+        UsageError: as `carla_rl.checkpoint.read_checkpoint`; tensors that do not fit; `sft` missing where needed or given where not.
+    """
+    state = read_checkpoint(path)
+    if isinstance(state, LegacyState):
+        if sft is None:
+            raise UsageError(f"{path}: holds only the heads of the earlier delta trainer; pass the SFT model under them with --sft")
+        return LegacyDelta(FrozenSft(load_sft(sft)), state)
+    if sft is not None:
+        raise UsageError(f"{path}: brings its own SFT model; leave --sft out")
+    return ResidualPolicy.from_state(state) if isinstance(state, RlState) else SftPolicy(FrozenSft(state))

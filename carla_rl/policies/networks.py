@@ -1,0 +1,78 @@
+"""Small fully connected networks: built from sizes or from a state dict, checked tensor by tensor, evaluated row by row.
+
+Knows nothing of what the numbers mean.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from carla_rl.errors import UsageError
+
+ROWS = 64
+"""Rows of a micro-batch. A matrix product's rounding depends on its shape, so all products have the same one."""
+
+
+def mlp(sizes: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
+    """Linear layers of the given sizes with `activation` between them: layer i is at index 2i, nothing after the last."""
+    layers: list[nn.Module] = []
+    for i, (inputs, outputs) in enumerate(pairwise(sizes)):
+        layers += [activation()] * (i > 0) + [nn.Linear(inputs, outputs)]
+    return nn.Sequential(*layers)
+
+
+def mlp_sizes(state: Mapping[str, Tensor], part: str, source: str, prefix: str = "") -> list[int]:
+    """The sizes that a state dict of `mlp` was made with; `prefix` stands before each layer's index, as in "net.".
+
+    Raises:
+        UsageError: no layer, or a weight that is not a matrix. Whether layers fit each other is for `load_checked` to say.
+    """
+    sizes: list[int] = []
+    while (name := f"{prefix}{2 * max(len(sizes) - 1, 0)}.weight") in state:
+        weight = state[name]
+        if weight.ndim != 2:
+            raise UsageError(f"{source}: tensor {part}.{name} must be a matrix (found shape {tuple(weight.shape)})")
+        sizes = sizes or [weight.shape[1]]
+        sizes.append(weight.shape[0])
+    if not sizes:
+        raise UsageError(f"{source}: tensor {part}.{prefix}0.weight is missing; give a checkpoint with the whole {part}")
+    return sizes
+
+
+def load_checked(module: nn.Module, state: Mapping[str, Tensor], part: str, source: str) -> None:
+    """Copy `state` into `module`.
+
+    Raises:
+        UsageError: a tensor is missing, unknown, or of another shape; it is named.
+    """
+    expected = module.state_dict()
+    for name, tensor in expected.items():
+        if name not in state:
+            raise UsageError(f"{source}: tensor {part}.{name} is missing; expected shape {tuple(tensor.shape)}")
+        if state[name].shape != tensor.shape:
+            raise UsageError(f"{source}: tensor {part}.{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}")
+    unknown = sorted(set(state) - set(expected))
+    if unknown:
+        raise UsageError(
+            f"{source}: tensor {part}.{unknown[0]} does not belong to this architecture; give the file its architecture's name"
+        )
+    module.load_state_dict(dict(state))
+
+
+def by_rows(function: Callable[[Tensor], Tensor], inputs: NDArray[np.float32], rows: int = ROWS) -> NDArray[np.float32]:
+    """`function` applied to `inputs` (N, ...) in micro-batches of exactly `rows`, the last one filled up with zeros.
+
+    The result (N, ...) of a row has the same bits whatever the other rows hold and however many they are.
+    """
+    n = len(inputs)
+    blocks = max(-(-n // rows), 1)
+    padded = np.zeros((blocks * rows, *inputs.shape[1:]), np.float32)
+    padded[:n] = inputs
+    with torch.inference_mode():
+        outputs = [function(block) for block in torch.from_numpy(padded.reshape(blocks, rows, *inputs.shape[1:]))]
+        return cast(NDArray[np.float32], torch.cat(outputs)[:n].numpy())

@@ -1,0 +1,151 @@
+"""SFT + delta: a frozen model, corrected within bounds by a head that learns. Knows nothing of how it learns."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from carla_rl import gaussian
+from carla_rl.checkpoint import RlState
+from carla_rl.errors import UsageError
+from carla_rl.policies.delta import LONGEST_HIDDEN, DeltaConfig, DeltaWaypointHead, ValueHead, action_basis, correction
+from carla_rl.policies.networks import by_rows, load_checked
+from carla_rl.policies.sft import FrozenSft, Seen
+from carla_rl.types import Bools, Observation, Plan
+
+WAYPOINT_STRIDE = 4
+"""The heads see every fourth waypoint of the SFT plan; the plan is smooth."""
+_X_UNIT_M, _Y_UNIT_M = 10.0, 2.0
+_LARGEST_FEATURE = 10.0
+
+
+class ResidualPolicy:
+    """waypoints = SFT(observation) + correction(action), action = delta_head(features) or sampled around it.
+
+    Before training the delta head gives zeros, so the drive is SFT's, bit for bit.
+    """
+
+    def __init__(self, sft: FrozenSft, config: DeltaConfig, *, seed: int = 0) -> None:
+        """New heads on `sft`, initialised from `seed` without touching torch's own generator.
+
+        Raises:
+            UsageError: a hidden layer too wide.
+        """
+        if max(config.hidden) > LONGEST_HIDDEN:
+            raise UsageError(
+                f"hidden: {max(config.hidden)} units are more than {LONGEST_HIDDEN}; write less, so that rows stay independent"
+            )
+        self.sft = sft
+        self.config = config
+        self.name = f"sft-{sft.state.architecture}+delta"
+        self.needs = sft.needs.union(sft.context_needs) if "context" in config.inputs else sft.needs
+        self.horizon = sft.horizon
+        self._basis = action_basis(config, self.horizon)
+        sizes = {
+            "z": sft.out_dim,
+            "waypoints": 2 * len(range(WAYPOINT_STRIDE - 1, self.horizon, WAYPOINT_STRIDE)),
+            "context": sft.context_size,
+        }
+        self.feature_size = sum(sizes[name] for name in config.inputs)
+        """D, numbers that the heads see."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.delta_head = DeltaWaypointHead(self.feature_size, config.hidden, len(self._basis))
+            self.value_head = ValueHead(self.feature_size, config.hidden)
+        log_std = torch.full((len(self._basis),), config.log_std)
+        self.log_std: Tensor = nn.Parameter(log_std) if config.learn_log_std else log_std
+        """(K,)"""
+        self._mean = np.zeros(self.feature_size, np.float32)
+        self._scale = np.ones(self.feature_size, np.float32)
+        self._generator: torch.Generator | None = None
+
+    @classmethod
+    def from_state(cls, state: RlState) -> "ResidualPolicy":
+        """The policy of a checkpoint.
+
+        Raises:
+            UsageError: tensors that do not fit each other, the configuration or the SFT model.
+        """
+        config = DeltaConfig.checked(state.delta_config, f"{state.source}: delta_config")
+        policy = cls(FrozenSft(state.sft), config)
+        load_checked(policy.delta_head, state.delta_head, "delta_head", state.source)
+        load_checked(policy.value_head, state.value_head, "value_head", state.source)
+        if state.log_std.shape != policy.log_std.shape:
+            raise UsageError(
+                f"{state.source}: tensor log_std has shape {tuple(state.log_std.shape)}, expected {tuple(policy.log_std.shape)}"
+            )
+        with torch.no_grad():
+            policy.log_std.copy_(state.log_std)
+        if state.normaliser is not None:
+            for name in ("mean", "scale"):
+                found = state.normaliser.get(name)
+                if found is None or found.shape != (policy.feature_size,):
+                    raise UsageError(
+                        f"{state.source}: tensor normaliser.{name} must have shape ({policy.feature_size},); give another checkpoint"
+                    )
+            policy.normalise(state.normaliser["mean"].numpy(), state.normaliser["scale"].numpy())
+        return policy
+
+    def state(self, train_stats: dict[str, Any] | None = None, training: dict[str, Any] | None = None) -> RlState:
+        """Everything that `from_state` needs, to be written by `carla_rl.checkpoint.save_rl`."""
+        return RlState(
+            sft=self.sft.state,
+            delta_head=self.delta_head.state_dict(),
+            value_head=self.value_head.state_dict(),
+            log_std=self.log_std,
+            delta_config=self.config.model_dump(mode="json"),
+            normaliser={"mean": torch.from_numpy(self._mean), "scale": torch.from_numpy(self._scale)},
+            train_stats=train_stats or {},
+            training=training,
+        )
+
+    def normalise(self, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
+        """From now on the heads see (features - mean) * scale, within +-10; both are (D,). Identity before."""
+        self._mean = np.array(mean, np.float32)
+        self._scale = np.array(scale, np.float32)
+
+    def sample_with(self, generator: torch.Generator | None) -> None:
+        """Sample actions with this generator from now on; with None drive the mean."""
+        self._generator = generator
+
+    def reset(self, envs: Bools) -> None:
+        """Nothing to forget: the policy has no memory."""
+
+    def plan(self, observation: Observation) -> Plan:
+        """Plans of N envs; extras: `features` (N, D), `action` (N, K), `delta` (N, H, 2), `bounded` (N,).
+
+        While sampling also `log_prob` and `value` (N,); the noise is drawn for all N envs together and rows depend on their number.
+        """
+        seen = self.sft.see(observation, context="context" in self.config.inputs)
+        features = self._features(seen)
+        mean = by_rows(self.delta_head, features)
+        extras = {"features": features}
+        action = mean
+        if self._generator is not None:
+            action, extras["log_prob"] = self._sample(mean, self._generator)
+            extras["value"] = by_rows(self.value_head, features)
+        delta, bounded = correction(action, self._basis, self.config.limit)
+        extras |= {"action": action, "delta": delta, "bounded": bounded}
+        return Plan(seen.waypoints + delta, seen.waypoints, extras)
+
+    def values(self, observation: Observation) -> NDArray[np.float32]:
+        """(M,) values of any M observations."""
+        return by_rows(self.value_head, self._features(self.sft.see(observation, context="context" in self.config.inputs)))
+
+    def _features(self, seen: Seen) -> NDArray[np.float32]:
+        """(N, D): what the heads see of what SFT saw."""
+        units = np.array((1.0 / _X_UNIT_M, 1.0 / _Y_UNIT_M), np.float32)
+        waypoints = (seen.waypoints[:, WAYPOINT_STRIDE - 1 :: WAYPOINT_STRIDE] * units).reshape(len(seen.z), -1)
+        parts = {"z": seen.z, "waypoints": waypoints, "context": seen.context}
+        joined = np.concatenate([parts[name] for name in self.config.inputs], axis=1)
+        clipped: NDArray[np.float32] = np.clip((joined - self._mean) * self._scale, -_LARGEST_FEATURE, _LARGEST_FEATURE)
+        return clipped
+
+    def _sample(self, mean: NDArray[np.float32], generator: torch.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Actions (N, K) around `mean` and their log-probabilities (N,)."""
+        with torch.inference_mode():
+            centre, log_std = torch.from_numpy(mean), self.log_std.detach()
+            action = centre + log_std.exp() * torch.randn(centre.shape, generator=generator)
+            return action.numpy(), gaussian.log_prob(action, centre, log_std).numpy()

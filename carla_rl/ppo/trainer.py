@@ -1,0 +1,118 @@
+"""The training loop, which reads as the algorithm: collect, estimate advantages, update, report.
+
+Knows no files, no progress bar and no implementation of simulator or policy: the caller logs, saves and validates between updates.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from carla_rl.errors import UsageError
+from carla_rl.loop import ClosedLoop
+from carla_rl.ppo.actor_critic import ActorCritic, sampling
+from carla_rl.ppo.buffer import RolloutBuffer
+from carla_rl.ppo.collect import Collector
+from carla_rl.ppo.config import PPOConfig
+from carla_rl.ppo.record import UpdateRecord
+from carla_rl.ppo.scaling import ReturnScale
+from carla_rl.ppo.update import PPOUpdate
+from carla_rl.reward import RewardConfig
+
+
+class Trainer:
+    """Trains the delta head and the value head of a policy on episodes of a closed loop, online.
+
+    `loop` has `config.num_envs` envs and a source of episodes that never ends.
+    The frozen part of the policy is neither run nor changed by an update.
+    """
+
+    def __init__(self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, config: PPOConfig, seed: int) -> None:
+        if len(loop.started) != config.num_envs:
+            raise UsageError(
+                f"PPO's num_envs is {config.num_envs}, but the loop drives {len(loop.started)} envs; give both the same number"
+            )
+        self.config = config
+        self.policy = policy
+        self.update = 0
+        """Updates done."""
+        self.decisions = 0
+        """Decisions driven."""
+        actions, order = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+        self._noise = torch.Generator().manual_seed(int(actions))
+        self._collector = Collector(loop, policy, reward)
+        self._learner = PPOUpdate(policy, config, torch.Generator().manual_seed(int(order)))
+        self._scale = ReturnScale(config.num_envs, config.gamma)
+        self._buffer: RolloutBuffer | None = None
+
+    def updates(self) -> Iterator[UpdateRecord]:
+        """The rest of the training, one record an update; between two of them `state_dict` is consistent.
+
+        Raises:
+            RunFailure: training diverged, or the simulator gave a state that is not finite.
+        """
+        while self.update < self.config.updates:
+            yield self._one_update()
+
+    def _one_update(self) -> UpdateRecord:
+        config = self.config
+        began = time.perf_counter()
+        if not self.policy.log_std.requires_grad:
+            self.policy.log_std.fill_(config.log_std(self.update))
+        with sampling(self.policy, self._noise):
+            self._buffer, last_values, rollout = self._collector.collect(config.rollout, self._buffer)
+        collected = time.perf_counter()
+        if config.scale_returns:
+            self._scale.update(self._buffer.rewards, self._buffer.active, self._buffer.ended)
+        batch = self._buffer.batch(
+            reward_scale=self._scale.scale,
+            last_values=last_values,
+            gamma=config.gamma,
+            gae_lambda=config.gae_lambda,
+            device=next(self.policy.delta_head.parameters()).device,
+        )
+        lr_factor = config.lr_factor(self.update)
+        stats = self._learner(batch, lr_factor)
+        self.update += 1
+        self.decisions += rollout.decisions
+        return UpdateRecord.of(
+            update=self.update,
+            decisions=self.decisions,
+            rollout=rollout,
+            stats=stats,
+            delta_lr=config.delta_lr * lr_factor,
+            value_lr=config.value_lr * lr_factor,
+            log_std=float(self.policy.log_std.mean()),
+            reward_scale=self._scale.scale,
+            collect_s=collected - began,
+            update_s=time.perf_counter() - collected,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What training adds to the policy and needs to go on: tensors and plain numbers only, so that it loads without pickle."""
+        return {
+            "update": self.update,
+            "decisions": self.decisions,
+            "delta_head": self.policy.delta_head.state_dict(),
+            "value_head": self.policy.value_head.state_dict(),
+            "log_std": self.policy.log_std.detach().clone(),
+            "learner": self._learner.state_dict(),
+            "collector": self._collector.state_dict(),
+            "return_scale": self._scale.state_dict(),
+            "noise": self._noise.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`'s result; the loop's worlds are the caller's to bring back."""
+        self.update = state["update"]
+        self.decisions = state["decisions"]
+        self.policy.delta_head.load_state_dict(state["delta_head"])
+        self.policy.value_head.load_state_dict(state["value_head"])
+        with torch.no_grad():
+            self.policy.log_std.copy_(state["log_std"])
+        self._learner.load_state_dict(state["learner"])
+        self._collector.load_state_dict(state["collector"])
+        self._scale.load_state_dict(state["return_scale"])
+        self._noise.set_state(state["noise"])

@@ -1,0 +1,183 @@
+"""Reading runs back, with a sentence for every way in which a run directory can be broken. Writes nothing."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from carla_rl.errors import UsageError
+from carla_rl.metrics.result import EpisodeResult, Record
+from carla_rl.records.names import file_stem
+from carla_rl.records.run import FORMAT, PolicyRecord, SimulatorRecord, SuiteRecord
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its files tell it."""
+
+    path: Path
+    run_id: str
+    command: str
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    simulator: SimulatorRecord
+    suite: SuiteRecord
+    policy: PolicyRecord
+    protocol: Mapping[str, Any]
+    episodes: tuple[EpisodeResult, ...]
+    """Sorted by scenario and repetition."""
+    complete: bool
+    """False while a run is under way, and for ever when it was interrupted."""
+    notes: tuple[str, ...]
+    """What a reader has to know: an incomplete run, a last line lost to a kill."""
+
+    @property
+    def skipped_scenarios(self) -> dict[str, tuple[str, ...]]:
+        """By scenario: the scripted actors that the simulator could not play."""
+        return {episode.scenario_id: episode.skipped for episode in self.episodes if episode.skipped}
+
+    def steps_path(self, episode_id: str) -> Path:
+        """Where the step log of an episode is, if it was kept."""
+        return self.path / "steps" / f"{file_stem(episode_id)}.npz"
+
+
+def read_run(path: Path) -> Run:
+    """Read a run directory (or the metrics.json in one).
+
+    The episodes come from episodes.jsonl. Its last line is dropped with a note when a kill cut it short; every other defect is an error.
+
+    Raises:
+        UsageError: no run directory; a file missing, truncated, mixed with another run's, changed by hand, or of another format.
+    """
+    folder = path.parent if path.name == "metrics.json" else path
+    if not folder.is_dir():
+        raise UsageError(f"{path}: no such run directory; give a folder that carla-rl evaluate or train wrote")
+    config = read_object(folder / "config.json")
+    if config.get("format") != FORMAT:
+        raise UsageError(f"{folder / 'config.json'}: format {config.get('format')!r}; this program reads format {FORMAT}")
+    run_id = _run_id(folder / "config.json", config)
+    environment = read_object(folder / "environment.json")
+    _same_run(folder / "environment.json", environment, run_id)
+    episodes, notes = _read_episodes(folder / "episodes.jsonl", run_id)
+    complete = _check_metrics(folder / "metrics.json", run_id, episodes)
+    if not complete:
+        notes = [f"{run_id}: the run was not finished; {len(episodes)} episodes are there", *notes]
+    return Run(
+        path=folder,
+        run_id=run_id,
+        command=str(config.get("command", "")),
+        config=config.get("config", {}),
+        environment=environment,
+        simulator=_part(SimulatorRecord, environment, "simulator", folder),
+        suite=_part(SuiteRecord, environment, "suite", folder),
+        policy=_part(PolicyRecord, environment, "policy", folder),
+        protocol=environment.get("protocol", {}),
+        episodes=tuple(episodes),
+        complete=complete,
+        notes=tuple(notes),
+    )
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON file that holds an object.
+
+    Raises:
+        UsageError: missing, unreadable, truncated or something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; give a folder that this program wrote") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}: line {error.lineno} is not JSON ({error.msg}); the file is truncated or was changed") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: holds a {type(data).__name__}, expected an object")
+    return data
+
+
+def _read_episodes(path: Path, run_id: str) -> tuple[list[EpisodeResult], list[str]]:
+    if not path.exists():
+        return [], []
+    seen: dict[str, int] = {}
+    episodes, notes = [], []
+    for number, data, note in _lines(path):
+        if note:
+            notes.append(note)
+            continue
+        source = f"{path}: line {number}"
+        _same_run(source, data, run_id)
+        result = EpisodeResult.checked(data, source)
+        if result.episode_id in seen:
+            raise UsageError(f"{source}: episode {result.episode_id} is in line {seen[result.episode_id]} already; two runs were mixed")
+        seen[result.episode_id] = number
+        episodes.append(result)
+    episodes.sort(key=lambda result: (result.scenario_id, result.repetition))
+    return episodes, notes
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """Line number, object, and a note instead of the object where the last line was cut short (it lacks its line break)."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        last = number == len(lines)
+        if last and not line:
+            return
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError as error:
+            if last:
+                yield number, {}, f"{path}: line {number} was cut short when the run was killed; that episode is left out"
+                return
+            raise UsageError(f"{path}: line {number} is not JSON ({error.msg}); the file was changed after the run") from error
+        if not isinstance(data, dict):
+            raise UsageError(f"{path}: line {number} holds a {type(data).__name__}, expected an object")
+        yield number, data, ""
+
+
+def _check_metrics(path: Path, run_id: str, episodes: list[EpisodeResult]) -> bool:
+    """Whether the run was finished. A finished run's metrics.json must tell of the same episodes as its lines."""
+    if not path.exists():
+        return False
+    metrics = read_object(path)
+    _same_run(path, metrics, run_id)
+    if metrics.get("complete") is not True:
+        return False
+    told = metrics.get("scenarios")
+    if not isinstance(told, list):
+        raise UsageError(f"{path}: scenarios is missing or no list; the file was changed after the run")
+    if len(told) != len(episodes):
+        raise UsageError(f"{path}: tells of {len(told)} episodes, episodes.jsonl of {len(episodes)}; one of the files was changed")
+    for line, episode in zip(told, episodes, strict=True):
+        if line != episode.to_json():
+            raise UsageError(f"{path}: episode {episode.episode_id} differs from its line in episodes.jsonl; one of the files was changed")
+    mean = metrics.get("summary", {}).get("driving_score_mean")
+    exact = math.fsum(episode.driving_score for episode in episodes) / len(episodes) if episodes else None
+    if mean != exact:
+        raise UsageError(f"{path}: summary.driving_score_mean is {mean}, its episodes give {exact}; the file was changed after the run")
+    return True
+
+
+def _run_id(path: Path, data: Mapping[str, Any]) -> str:
+    run_id = data.get("run_id")
+    if not isinstance(run_id, str) or not run_id:
+        raise UsageError(f"{path}: run_id is missing; this is not a file of a run")
+    return run_id
+
+
+def _same_run(source: Path | str, data: Mapping[str, Any], run_id: str) -> None:
+    if data.get("run_id") != run_id:
+        raise UsageError(f"{source}: run_id is {data.get('run_id')!r}, config.json says {run_id!r}; files of two runs were mixed")
+
+
+def _part(kind: type[R], environment: Mapping[str, Any], name: str, folder: Path) -> R:
+    return kind.checked(environment.get(name, {}), f"{folder / 'environment.json'}: {name}")

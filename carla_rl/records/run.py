@@ -1,0 +1,204 @@
+"""A run directory: everything that one evaluation or training leaves behind, explained by itself, never half-written.
+
+    <out>/<run_id>/config.json        the command and its full configuration, seeds included
+                   environment.json   versions, machine, git; simulator, suite, policy and protocol of the run
+                   episodes.jsonl     one line an episode, on the disk as soon as the episode ends: the truth of the run
+                   metrics.json       the contract's results with summary; "complete": false until the run was finished
+                   steps/<episode>.npz   step logs
+
+A kill loses nothing that was finished: `carla_rl.records.reading` reads a run from its episode lines. Knows no simulator and no policy.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import Field
+
+from carla_rl.errors import UsageError
+from carla_rl.interfaces import SimulatorInfo
+from carla_rl.metrics.result import EpisodeResult, Record
+from carla_rl.metrics.scores import DEFAULT_SCORE
+from carla_rl.metrics.summary import summarize
+from carla_rl.records.atomic import append_line, make_folder, write_json
+from carla_rl.records.environment import describe_environment
+from carla_rl.records.names import check_run_id, file_stem, new_run_id
+from carla_rl.records.steps import StepLog, write_steps
+from carla_rl.types import TICK_S
+
+FORMAT = 1
+"""Version of the run directory's layout."""
+DOMAIN = "driving"
+
+
+class SimulatorRecord(Record):
+    """What made the numbers."""
+
+    name: str
+    kind: str
+    description: str
+    version: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class SuiteRecord(Record):
+    """Which scenarios were driven."""
+
+    name: str
+    sha256: str | None = Field(description="of the suite's content")
+    split: str
+    omitted: tuple[str, ...] = Field(default=(), description="what the suite asks for and no scenario carries, a sentence each")
+
+
+class PolicyRecord(Record):
+    """Which policy drove."""
+
+    name: str
+    checkpoint: str | None = None
+    sha256: str | None = Field(default=None, description="of the checkpoint file")
+
+
+class RunDirectory:
+    """Writes one run. A context manager: leaving it normally completes the run, leaving it by an exception (Ctrl-C included) keeps what
+    was finished and marks the run incomplete."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any], git: Mapping[str, Any]) -> None:
+        """Use `create`."""
+        self.path = path
+        self.run_id = path.name
+        self._facts = facts
+        self._git = git
+        self._results: list[EpisodeResult] = []
+        self._seen: set[str] = set()
+        self._headline: dict[str, Any] = {}
+        self._next_summary = 1
+
+    @classmethod
+    def create(
+        cls,
+        out: Path,
+        kind: str,
+        *,
+        config: Mapping[str, Any],
+        simulator: SimulatorInfo,
+        suite: SuiteRecord,
+        policy: PolicyRecord,
+        protocol: Mapping[str, Any],
+        run_id: str | None = None,
+        now: datetime | None = None,
+    ) -> Self:
+        """Make `<out>/<run_id>` and write what is known before the first episode.
+
+        `kind` is the prefix of the run id (`evaluate`, `ppo-delta`, ...), which is made from the time unless `run_id` gives it.
+        `config` is everything that the command was told. `protocol` is what has to be the same for two runs to be comparable
+        (controller, ticks a decision, time limits ...), beyond simulator and suite.
+
+        Raises:
+            UsageError: `out` cannot be written, the run id is no plain name, or there is a run of that id already.
+        """
+        make_folder(out)
+        path = out / (new_run_id(kind, now) if run_id is None else check_run_id(run_id))
+        if (path / "config.json").exists():
+            raise UsageError(f"{path}: holds a run already; give another --run-id, or none")
+        make_folder(path)
+        environment = describe_environment()
+        facts = {
+            "simulator": SimulatorRecord(
+                name=simulator.kind.value,
+                kind=simulator.kind.value,
+                description=simulator.description,
+                version=simulator.version,
+                parameters=simulator.parameters,
+            ).model_dump(mode="json"),
+            "suite": suite.model_dump(mode="json"),
+            "policy": policy.model_dump(mode="json"),
+            "protocol": {"tick_s": TICK_S, "score": DEFAULT_SCORE, **protocol},
+        }
+        started = (now or datetime.now()).astimezone().isoformat(timespec="seconds")
+        write_json(
+            path / "config.json", {"format": FORMAT, "run_id": path.name, "command": kind, "started": started, "config": dict(config)}
+        )
+        write_json(path / "environment.json", {"run_id": path.name, **facts, **environment})
+        run = cls(path, facts, environment["git"])
+        run._write_metrics(complete=False)
+        return run
+
+    def add(self, result: EpisodeResult) -> None:
+        """Put one finished episode on the disk. When this returns, no kill can lose it.
+
+        Raises:
+            UsageError: the disk is full or the folder gone.
+            ValueError: the episode is in the run already.
+        """
+        if result.episode_id in self._seen:
+            raise ValueError(f"episode {result.episode_id} was driven twice in one run")
+        line = {"run_id": self.run_id, **result.to_json()}
+        append_line(self.path / "episodes.jsonl", json.dumps(line, allow_nan=False, ensure_ascii=False))
+        self._results.append(result)
+        self._seen.add(result.episode_id)
+        # the summary follows at ever larger sizes, so that its cost stays linear in the episodes
+        if len(self._results) >= self._next_summary:
+            self._next_summary = len(self._results) * 5 // 4 + 1
+            self._write_metrics(complete=False)
+
+    def add_steps(self, log: StepLog) -> Path:
+        """Write the step log of an episode and return where.
+
+        Raises:
+            UsageError: the place cannot be written.
+        """
+        folder = self.path / "steps"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{file_stem(log.episode_id)}.npz"
+        write_steps(path, log)
+        return path
+
+    def headline(self, values: Mapping[str, Any]) -> None:
+        """Put further top-level values into metrics.json, now and from now on (e.g. `carla_rl.metrics.summary.training_metrics`).
+
+        Raises:
+            ValueError: a name that the contract gives another meaning.
+        """
+        taken = {name for name in values if name != "run_id"} & set(self._metrics(complete=False))
+        if taken - set(self._headline):
+            raise ValueError(f"metrics.json has {', '.join(sorted(taken))} already")
+        self._headline.update(values)
+        self._write_metrics(complete=False)
+
+    def finish(self, *, complete: bool = True) -> dict[str, Any]:
+        """Write the final metrics.json and return what it holds."""
+        return self._write_metrics(complete=complete)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+        self.finish(complete=kind is None)
+
+    def _metrics(self, *, complete: bool) -> dict[str, Any]:
+        return self._headline | evaluation_metrics(self.run_id, self._git, self._facts, self._results, complete=complete)
+
+    def _write_metrics(self, *, complete: bool) -> dict[str, Any]:
+        data = self._metrics(complete=complete)
+        write_json(self.path / "metrics.json", data)
+        return data
+
+
+def evaluation_metrics(
+    run_id: str, git: Mapping[str, Any], facts: Mapping[str, Any], results: list[EpisodeResult], *, complete: bool
+) -> dict[str, Any]:
+    """The content of an evaluation's metrics.json. Episodes are sorted by id, so the file does not depend on who finished first."""
+    ordered = sorted(results, key=lambda result: (result.scenario_id, result.repetition))
+    return {
+        "run_id": run_id,
+        "domain": DOMAIN,
+        "complete": complete,
+        "git": dict(git),
+        **facts,
+        "skipped_scenarios": {result.scenario_id: list(result.skipped) for result in ordered if result.skipped},
+        "summary": summarize(ordered),
+        "scenarios": [result.to_json() for result in ordered],
+    }

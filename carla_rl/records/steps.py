@@ -1,0 +1,224 @@
+"""The step log: one `.npz` an episode, enough to redraw the drive without the simulator.
+
+Plain arrays, float32, no pickle; a `version` field guards the reader. Frames: map for poses and actors, ego frame for plans (that of the
+same row's pose). Knows nothing of how a picture is made of it.
+"""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carla_rl.errors import UsageError
+from carla_rl.loop import Decision
+from carla_rl.records.atomic import write_bytes
+from carla_rl.records.buffer import EpisodeBuffer
+from carla_rl.scenario.model import Episode
+from carla_rl.types import TICK_S, Ending, Event, Infraction, ObjectKind
+
+VERSION = 1
+DRAWN_M = 100.0
+"""Actors farther from the ego than this are left out, in metres."""
+
+Float32 = NDArray[np.float32]
+EGO = ("x", "y", "yaw", "speed", "yaw_rate", "acceleration")
+FACTS = ("route_completion", "lateral", "speed_limit")
+ACTOR = ("id", "kind", "x", "y", "yaw", "speed", "half_length", "half_width")
+
+
+@dataclass(frozen=True)
+class StepLog:
+    """The drive of one episode: T decisions, and the state at the ending as row T of `t`, `ego` and `facts`."""
+
+    episode_id: str
+    town: str
+    ending: Ending
+    t: Float32
+    """(T + 1,) s since the start."""
+    ego: Float32
+    """(T + 1, 6): columns of `EGO`; m, rad, m/s, rad/s, m/s^2, map frame."""
+    facts: Float32
+    """(T + 1, 3): columns of `FACTS`; share, m (left positive), m/s."""
+    control: Float32
+    """(T, 3): throttle, steer (left positive), brake of the decision's first tick."""
+    waypoints: Float32
+    """(T, H, 2) m, ego frame."""
+    sft_waypoints: Float32 | None
+    """(T, H, 2), where the policy had a plan before the correction."""
+    reward: Float32 | None
+    """(T,), where rewards were given."""
+    actor_start: NDArray[np.int32]
+    """(T + 1,): the actors of decision i are rows actor_start[i] to actor_start[i + 1]; all zero where scenes were not kept."""
+    actors: Float32
+    """(A, 8): columns of `ACTOR`, within DRAWN_M of the ego; map frame."""
+    lights: NDArray[np.int8]
+    """(T, S): `LightState` of the town's signals; S = 0 where scenes were not kept."""
+    events: tuple[Event, ...]
+    route: Float32
+    """(P, 4): x, y, yaw, half width of the lane; map frame."""
+
+    @property
+    def delta(self) -> Float32 | None:
+        """(T, H, 2): the correction, plan less SFT plan, m."""
+        return None if self.sft_waypoints is None else self.waypoints - self.sft_waypoints
+
+
+class StepLogger:
+    """Fed with the loop's decisions, gives a `StepLog` for each episode that ends."""
+
+    def __init__(self, num_envs: int) -> None:
+        self._buffer = EpisodeBuffer(num_envs)
+
+    def update(self, decision: Decision, *, reward: NDArray[np.floating] | None = None) -> list[StepLog]:
+        """Take in one decision; `reward` is (N,). Returns the logs of the episodes that ended with it, in the order of the envs."""
+        self._buffer.add(decision.started & decision.active, _batch(decision, reward))
+        logs = [self._log(decision, int(env)) for env in np.flatnonzero(decision.ended)]
+        self._buffer.forget()
+        return logs
+
+    def _log(self, decision: Decision, env: int) -> StepLog:
+        episode = decision.episodes[env]
+        if episode is None:
+            raise ValueError(f"env {env} ended an episode that it was not driving")
+        rows = self._buffer.pop(env)
+        after = _state(decision.after.ego, decision.after.facts)
+        actors = [_near(row["actors"], row["ego"]) if "actors" in row else np.zeros((0, len(ACTOR)), np.float32) for row in rows]
+        return StepLog(
+            episode_id=episode.episode_id,
+            town=episode.scenario.town,
+            ending=Ending(int(decision.after.ending[env])),
+            t=_stack([row["tick"] for row in rows] + [after["tick"][env]]) * np.float32(TICK_S),
+            ego=_stack([row["ego"] for row in rows] + [after["ego"][env]]),
+            facts=_stack([row["facts"] for row in rows] + [after["facts"][env]]),
+            control=_stack([row["control"] for row in rows]),
+            waypoints=_stack([row["waypoints"] for row in rows]),
+            sft_waypoints=_stack([row["sft_waypoints"] for row in rows]) if "sft_waypoints" in rows[0] else None,
+            reward=_stack([row["reward"] for row in rows]) if "reward" in rows[0] else None,
+            actor_start=np.cumsum([0] + [len(part) for part in actors]).astype(np.int32),
+            actors=np.concatenate(actors).astype(np.float32),
+            lights=_lights([row["lights"] for row in rows if "lights" in row], len(rows)),
+            events=decision.events[env],
+            route=_route(episode),
+        )
+
+
+def write_steps(path: Path, log: StepLog) -> None:
+    """Write a log atomically.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    meta = {"version": VERSION, "episode_id": log.episode_id, "town": log.town, "ending": log.ending.name.lower()}
+    arrays: dict[str, Any] = {
+        "meta": np.array(json.dumps(meta)),
+        "t": log.t,
+        **{f"ego_{name}": log.ego[:, i] for i, name in enumerate(EGO)},
+        **{f"facts_{name}": log.facts[:, i] for i, name in enumerate(FACTS)},
+        "control": log.control,
+        "waypoints": log.waypoints,
+        "actor_start": log.actor_start,
+        # column by column: ids, kinds and sizes repeat and pack well
+        **{f"actor_{name}": log.actors[:, i] for i, name in enumerate(ACTOR)},
+        "lights": log.lights,
+        "events": np.array([(e.kind, e.tick, e.x, e.y, e.other, e.value) for e in log.events], np.float64).reshape(-1, 6),
+        "route": log.route,
+    }
+    for name in ("sft_waypoints", "reward"):
+        if (values := getattr(log, name)) is not None:
+            arrays[name] = values
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    write_bytes(path, file.getvalue())
+
+
+def read_steps(path: Path) -> StepLog:
+    """Read a log back.
+
+    Raises:
+        UsageError: missing, truncated, not a step log, or of another version.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such step log; evaluate with step logs kept") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path}: not a readable step log ({error}); it may be truncated, drive the episode again") from error
+    try:
+        meta = json.loads(str(arrays["meta"]))
+        if meta["version"] != VERSION:
+            raise UsageError(f"{path}: step log of version {meta['version']}; this program reads version {VERSION}")
+        return StepLog(
+            episode_id=meta["episode_id"],
+            town=meta["town"],
+            ending=Ending[meta["ending"].upper()],
+            t=arrays["t"],
+            ego=np.stack([arrays[f"ego_{name}"] for name in EGO], axis=-1),
+            facts=np.stack([arrays[f"facts_{name}"] for name in FACTS], axis=-1),
+            control=arrays["control"],
+            waypoints=arrays["waypoints"],
+            sft_waypoints=arrays.get("sft_waypoints"),
+            reward=arrays.get("reward"),
+            actor_start=arrays["actor_start"],
+            actors=np.stack([arrays[f"actor_{name}"] for name in ACTOR], axis=-1),
+            lights=arrays["lights"],
+            events=tuple(
+                Event(Infraction(int(row[0])), int(row[1]), float(row[2]), float(row[3]), int(row[4]), float(row[5]))
+                for row in arrays["events"]
+            ),
+            route=arrays["route"],
+        )
+    except (KeyError, json.JSONDecodeError) as error:
+        raise UsageError(f"{path}: not a step log of this program (lacks {error})") from error
+
+
+def _state(ego: Any, facts: Any) -> dict[str, NDArray[Any]]:
+    return {
+        "tick": facts.tick,
+        "ego": np.stack([getattr(ego, name) for name in EGO], axis=-1),
+        "facts": np.stack([getattr(facts, name) for name in FACTS], axis=-1),
+    }
+
+
+def _batch(decision: Decision, reward: NDArray[np.floating] | None) -> dict[str, NDArray[Any]]:
+    control = decision.control
+    batch = _state(decision.before.ego, decision.before.facts)
+    batch["control"] = np.stack((control.throttle, control.steer, control.brake), axis=-1)
+    batch["waypoints"] = decision.plan.waypoints
+    if decision.plan.sft_waypoints is not None:
+        batch["sft_waypoints"] = decision.plan.sft_waypoints
+    if reward is not None:
+        batch["reward"] = reward
+    if decision.scene is not None:
+        batch["actors"] = decision.scene.actors
+        batch["lights"] = decision.scene.lights
+    return batch
+
+
+def _stack(rows: list[NDArray[Any]]) -> Float32:
+    return np.stack(rows).astype(np.float32)
+
+
+def _near(actors: NDArray[np.float32], ego: NDArray[np.float64]) -> Float32:
+    """The used rows of an actor table (A, 8) within DRAWN_M of the ego."""
+    used = (actors[:, 1] != ObjectKind.NONE) & (np.hypot(actors[:, 2] - ego[0], actors[:, 3] - ego[1]) <= DRAWN_M)
+    near: Float32 = actors[used]
+    return near
+
+
+def _lights(rows: list[NDArray[np.int8]], decisions: int) -> NDArray[np.int8]:
+    """(T, S), padded with zeros where the number of columns changed: it follows the largest town of all envs."""
+    lights = np.zeros((decisions, max((len(row) for row in rows), default=0)), np.int8)
+    for i, row in enumerate(rows):
+        lights[i, : len(row)] = row
+    return lights
+
+
+def _route(episode: Episode) -> Float32:
+    route = episode.route
+    return np.stack((route.x, route.y, route.yaw, route.half_width), axis=-1).astype(np.float32)

@@ -1,0 +1,41 @@
+import pytest
+
+from carla_rl.errors import UsageError
+from carla_rl.ppo import PPOConfig
+
+
+def test_updates_are_rounded_up():
+    config = PPOConfig(decisions=1000, num_envs=10, rollout=20, minibatch=50)
+    assert (config.batch, config.updates) == (200, 5)
+    assert PPOConfig(decisions=1001, num_envs=10, rollout=20, minibatch=50).updates == 6
+
+
+def test_schedules_by_hand():
+    config = PPOConfig(
+        decisions=1100, num_envs=10, rollout=10, minibatch=50, lr_end_factor=0.1, log_std_start=-1.0, log_std_end=-2.0, log_std_until=0.5
+    )
+    assert config.updates == 11
+    assert [config.lr_factor(update) for update in (0, 5, 10)] == pytest.approx([1.0, 0.55, 0.1])
+    assert [config.log_std(update) for update in (0, 1, 5, 10)] == pytest.approx([-1.0, -1.2, -2.0, -2.0])
+
+
+def test_a_single_update_takes_the_starting_values():
+    config = PPOConfig(decisions=1, num_envs=1, rollout=2, minibatch=2)
+    assert (config.lr_factor(0), config.log_std(0)) == (1.0, config.log_std_start)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"clip": 1.0}, "clip: .*less than 1"),
+        ({"clip": 0.0}, "clip: .*greater than 0"),
+        ({"gamma": 1.1}, "gamma: .*less than or equal to 1"),
+        ({"delta_lr": float("nan")}, "delta_lr: .*finite"),
+        ({"num_envs": 2, "rollout": 4, "minibatch": 9}, "minibatch: 9 is more than the 8 decisions of a rollout .* write 8 or less"),
+        ({"log_std_start": -2.0, "log_std_end": -1.0}, "log_std_end: .* may only fall"),
+        ({"learning_rate": 1e-3}, "learning_rate is not a known field"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(wrong, sentence):
+    with pytest.raises(UsageError, match=f"ppo.toml: .*{sentence}"):
+        PPOConfig.checked(wrong, "ppo.toml")

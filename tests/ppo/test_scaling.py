@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from carla_rl.ppo.scaling import ReturnScale
+
+
+def feed(scale, rewards, ended=None, active=None):
+    rewards = np.array(rewards, np.float32)
+    scale.update(
+        rewards,
+        np.ones(rewards.shape, np.bool_) if active is None else np.array(active, np.bool_),
+        np.zeros(rewards.shape, np.bool_) if ended is None else np.array(ended, np.bool_),
+    )
+
+
+def test_discounted_returns_by_hand():
+    scale = ReturnScale(1, gamma=0.5)
+    assert scale.scale == 1.0
+    feed(scale, [[2], [3]])
+    # Returns so far: 2 and 2 * .5 + 3 = 4; their standard deviation is 1.
+    assert scale.scale == pytest.approx(1.0)
+    feed(scale, [[6], [8]])
+    # It goes on: 4 * .5 + 6 = 8, 8 * .5 + 8 = 12. Of 2, 4, 8, 12: mean 6.5, variance (20.25 + 6.25 + 2.25 + 30.25) / 4 = 14.75
+    assert scale.scale == pytest.approx(14.75**-0.5)
+
+
+def test_an_ending_starts_the_return_anew_and_idle_envs_do_not_count():
+    scale = ReturnScale(2, gamma=0.5)
+    feed(scale, [[2, 100], [4, 0]], ended=[[1, 1], [0, 0]], active=[[1, 0], [1, 0]])
+    assert scale.scale == pytest.approx(1.0)
+
+
+def test_state_brings_it_back():
+    first, second = ReturnScale(2, 0.9), ReturnScale(2, 0.9)
+    feed(first, [[1, 2], [3, 5]])
+    second.load_state_dict(first.state_dict())
+    for scale in (first, second):
+        feed(scale, [[4, 4], [0, 1]])
+    assert first.scale == second.scale

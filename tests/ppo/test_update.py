@@ -1,0 +1,127 @@
+import copy
+
+import pytest
+import torch
+from ppo.fakes import TinyPolicy
+from torch.testing import assert_close
+
+from carla_rl import gaussian
+from carla_rl.errors import RunFailure
+from carla_rl.ppo import PPOConfig
+from carla_rl.ppo.buffer import Batch
+from carla_rl.ppo.update import PPOUpdate, explained_variance, normalised
+
+
+def make_batch(policy: TinyPolicy, size: int = 64, seed: int = 0) -> Batch:
+    """Actions sampled from the policy; those to the right are better, returns rise with the first feature."""
+    draw = torch.Generator().manual_seed(seed)
+    features = torch.rand(size, 2, generator=draw)
+    with torch.no_grad():
+        mean = policy.delta_head(features)
+        actions = mean + policy.log_std.exp() * torch.randn(size, 2, generator=draw)
+        log_probs = gaussian.log_prob(actions, mean, policy.log_std)
+        values = policy.value_head(features)
+    return Batch(features, actions, log_probs, values, advantages=actions[:, 1].clone(), returns=3.0 * features[:, 0])
+
+
+def config(**changed) -> PPOConfig:
+    return PPOConfig(**({"num_envs": 8, "rollout": 8, "minibatch": 16, "epochs": 4} | changed))
+
+
+def run(policy: TinyPolicy, batch: Batch, **changed):
+    return PPOUpdate(policy, config(**changed), torch.Generator().manual_seed(0))(batch, 1.0)
+
+
+def parameters(module: torch.nn.Module) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+def test_better_actions_become_likelier_and_values_move_to_the_returns():
+    policy = TinyPolicy()
+    batch = make_batch(policy)
+    stats = run(policy, batch, target_kl=None, value_lr=1e-2)
+    with torch.no_grad():
+        assert policy.delta_head(batch.features)[:, 1].mean() > 0.02
+        assert (policy.value_head(batch.features) - batch.returns).square().mean() < (batch.values - batch.returns).square().mean()
+    assert stats.delta_steps == 16
+    assert not stats.stopped_early
+    assert stats.approx_kl > 0.0
+    assert stats.max_kl >= stats.approx_kl
+
+
+def test_the_delta_head_rests_above_the_target_kl_while_the_value_head_goes_on():
+    policy = TinyPolicy()
+    batch = make_batch(policy)
+    stats = run(policy, batch, target_kl=1e-6)
+    # The first minibatch is at KL 0; the second sees the first step and stops before taking its own.
+    assert stats.delta_steps == 1
+    assert stats.stopped_early
+    other = TinyPolicy()
+    assert_close(other.value_head.state_dict(), TinyPolicy().value_head.state_dict())
+    run(other, batch, target_kl=None)
+    assert_close(policy.value_head.state_dict(), other.value_head.state_dict(), rtol=0.0, atol=0.0)
+
+
+def test_only_the_two_heads_change():
+    policy = TinyPolicy()
+    frozen, log_std, delta = parameters(policy.sft), policy.log_std.clone(), parameters(policy.delta_head)
+    run(policy, make_batch(policy))
+    assert all(torch.equal(old, new) for old, new in zip(frozen, policy.sft.parameters(), strict=True))
+    assert torch.equal(policy.log_std, log_std)
+    assert all(parameter.grad is None for parameter in policy.sft.parameters())
+    assert not any(torch.equal(old, new) for old, new in zip(delta, policy.delta_head.parameters(), strict=True) if new.ndim == 1)
+
+
+def test_each_net_has_its_own_learning_rate_and_gradient_clip():
+    policy = TinyPolicy()
+    batch = make_batch(policy)
+    before = parameters(policy.delta_head)
+    huge = Batch(batch.features, batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns * 1e6)
+    stats = run(policy, huge, delta_lr=1e-12)
+    # A value loss out of all proportion leaves the delta head alone.
+    assert_close(before, parameters(policy.delta_head), rtol=0.0, atol=1e-8)
+    assert stats.value_grad_norm > 1e3 > stats.delta_grad_norm
+
+
+def test_pull_towards_sft_shrinks_the_mean():
+    free, pulled = TinyPolicy(), TinyPolicy()
+    batch = make_batch(free)
+    loose = run(free, batch, target_kl=None, epochs=20)
+    tight = run(pulled, batch, target_kl=None, epochs=20, kl_to_sft=5.0)
+    with torch.no_grad():
+        assert pulled.delta_head(batch.features).abs().mean() < 0.5 * free.delta_head(batch.features).abs().mean()
+    assert tight.kl_to_sft < loose.kl_to_sft
+
+
+def test_what_is_not_finite_stops_the_run():
+    policy = TinyPolicy()
+    batch = make_batch(policy)
+    batch.returns[3] = float("nan")
+    before = copy.deepcopy(policy.value_head.state_dict())
+    with pytest.raises(RunFailure, match="not finite"):
+        run(policy, batch, minibatch=64)
+    assert_close(before, policy.value_head.state_dict(), rtol=0.0, atol=0.0)
+
+
+def test_explained_variance_by_hand():
+    returns = torch.tensor([0.0, 2.0, 4.0])
+    assert explained_variance(returns, returns) == 1.0
+    assert explained_variance(torch.full((3,), 9.0), returns) == 0.0
+    # Errors 0, 1, 2 have variance 2/3, the returns 8/3.
+    assert explained_variance(torch.tensor([0.0, 1.0, 2.0]), returns) == pytest.approx(0.75)
+    assert explained_variance(returns, torch.ones(3)) == 0.0
+
+
+def test_normalised_advantages_by_hand():
+    assert_close(normalised(torch.tensor([1.0, 3.0])), torch.tensor([-1.0, 1.0]))
+    assert_close(normalised(torch.tensor([5.0, 5.0])), torch.zeros(2))
+
+
+def test_a_learned_log_std_feels_the_entropy_bonus_and_another_stays():
+    fixed, learned = TinyPolicy(), TinyPolicy()
+    learned.log_std = torch.nn.Parameter(learned.log_std)
+    batch = make_batch(fixed)
+    for policy in (fixed, learned):
+        run(policy, batch, entropy_coef=1.0, target_kl=None)
+    assert torch.equal(fixed.log_std, torch.zeros(2))
+    assert (learned.log_std > 0.01).all()

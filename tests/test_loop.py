@@ -1,0 +1,176 @@
+"""The loop against a simulator small enough to follow by hand: each env counts ticks and ends after as many as its episode's repetition says."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from carla_rl.loop import ClosedLoop, Decision, rollout
+from carla_rl.scenario.model import Episode, Scenario
+from carla_rl.types import Bools, Control, Ego, Ending, Facts, Infraction, Ints, Needs, Observation, Plan, Scene, Step
+
+SCENARIO = Scenario(scenario_id="line", town="none", positions=((0.0, 0.0, 0.0), (100.0, 0.0, 0.0)))
+
+
+def episode(ticks: int, limit: bool = False) -> Episode:
+    """Lasts `ticks` ticks; with `limit` the end is the time limit."""
+    return Episode(SCENARIO, cast(Any, None), repetition=ticks, start_m=1.0 if limit else 0.0)
+
+
+class Counter:
+    """N envs that move 1 m a tick along x whatever the pedals say."""
+
+    def __init__(self, num_envs: int) -> None:
+        self.num_envs = num_envs
+        self.tick = np.zeros(num_envs, np.int64)
+        self.ending = np.zeros(num_envs, np.int8)
+        self.driving: list[Episode | None] = [None] * num_envs
+        self.controls: list[Control] = []
+
+    def reset(self, envs: Ints, episodes: Sequence[Episode]) -> Step:
+        for env, item in zip(envs, episodes, strict=True):
+            self.driving[env] = item
+            self.tick[env] = 0
+            self.ending[env] = Ending.NONE
+        return self._state()
+
+    def step(self, control: Control) -> Step:
+        self.controls.append(control)
+        for env, item in enumerate(self.driving):
+            if item is None or self.ending[env]:
+                continue
+            self.tick[env] += 1
+            if self.tick[env] == item.repetition:
+                self.ending[env] = Ending.ROUTE_TIMEOUT if item.start_m else Ending.COMPLETED
+        return self._state()
+
+    def observe(self) -> Observation:
+        return Observation(speed=self.tick.astype(np.float32), yaw_rate=np.zeros(self.num_envs, np.float32))
+
+    def events(self, env: int) -> tuple[Any, ...]:
+        return ()
+
+    def scene(self) -> Scene:
+        return Scene(np.zeros((self.num_envs, 0, 8), np.float32), np.zeros((self.num_envs, 0), np.int8))
+
+    def _state(self) -> Step:
+        zero = np.zeros(self.num_envs)
+        ego = Ego(self.tick.astype(np.float64), zero, zero, zero, zero, zero)
+        facts = Facts(self.tick.copy(), zero, zero, zero, np.zeros((self.num_envs, len(Infraction)), np.int64), zero, zero, zero, zero)
+        return Step(ego, facts, self.ending.copy())
+
+
+class Straight:
+    """Plans a point 10 m ahead."""
+
+    name, needs, horizon = "straight", Needs(), 1
+
+    def __init__(self) -> None:
+        self.resets: list[list[bool]] = []
+
+    def reset(self, envs: Bools) -> None:
+        self.resets.append(envs.tolist())
+
+    def plan(self, observation: Observation) -> Plan:
+        return Plan(np.full((len(observation), 1, 2), (10.0, 0.0), np.float32))
+
+
+class Watcher:
+    """Remembers the waypoints and ages that it was given."""
+
+    name = "watcher"
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, float]] = []
+        self.resets: list[list[bool]] = []
+
+    def reset(self, envs: Bools) -> None:
+        self.resets.append(envs.tolist())
+
+    def control(self, waypoints: Any, age_s: float, ego: Ego) -> Control:
+        self.seen.append((float(waypoints[0, 0, 0]), age_s))
+        zero = np.zeros(len(waypoints))
+        return Control(zero, zero, zero)
+
+
+def drive(num_envs: int, episodes: list[Episode], ticks: int) -> tuple[list[Decision], SimpleNamespace]:
+    parts = SimpleNamespace(simulator=Counter(num_envs), controller=Watcher(), policy=Straight())
+    loop = ClosedLoop(cast(Any, parts.simulator), parts.controller, iter(episodes), ticks_per_decision=ticks)
+    return list(rollout(loop, parts.policy)), parts
+
+
+def test_waypoints_are_carried_along_between_the_ticks_of_a_decision() -> None:
+    _, parts = drive(1, [episode(3)], ticks=3)
+    # the ego moves 1 m a tick, so the point 10 m ahead comes nearer while the plan grows older
+    assert [waypoint for waypoint, _ in parts.controller.seen] == pytest.approx([10.0, 9.0, 8.0])
+    assert [age for _, age in parts.controller.seen] == pytest.approx([0.0, 0.05, 0.1])
+
+
+def test_every_episode_is_driven_once_and_ended_envs_take_the_next() -> None:
+    # two envs, two ticks a decision: episodes of 2, 4 and 2 ticks
+    decisions, parts = drive(2, [episode(2), episode(4), episode(2)], ticks=2)
+    assert [d.active.tolist() for d in decisions] == [[True, True], [True, True]]
+    assert [d.started.tolist() for d in decisions] == [[True, True], [True, False]]
+    assert [d.ended.tolist() for d in decisions] == [[True, False], [True, True]]
+    assert [e.repetition if e else None for e in decisions[1].episodes] == [2, 4]
+    assert parts.policy.resets == [[True, True], [True, False]]
+    assert parts.controller.resets == [[True, True], [True, False]]
+
+
+def test_an_env_without_an_episode_rests() -> None:
+    decisions, _ = drive(2, [episode(1), episode(5)], ticks=1)
+    assert len(decisions) == 5
+    assert decisions[1].active.tolist() == [False, True]
+    assert decisions[1].episodes[0] is None
+
+
+def test_more_envs_than_episodes() -> None:
+    decisions, _ = drive(4, [episode(1)], ticks=1)
+    assert [d.active.tolist() for d in decisions] == [[True, False, False, False]]
+
+
+def test_nothing_to_drive_yields_nothing() -> None:
+    decisions, _ = drive(2, [], ticks=1)
+    assert decisions == []
+
+
+def test_only_the_time_limit_is_a_truncation_and_it_shows_the_terminal_observation() -> None:
+    decisions, _ = drive(2, [episode(3), episode(3, limit=True)], ticks=2)
+    first, last = decisions
+    assert first.terminal is None
+    assert last.ended.tolist() == [True, True]
+    assert last.truncated.tolist() == [False, True]
+    assert last.terminal is not None
+    # one row, of the truncated env, after its third tick: what it saw at the ending and not what a next episode starts with
+    assert last.terminal.speed.tolist() == [3.0]
+
+
+def test_the_state_before_a_decision_is_not_touched_by_it() -> None:
+    decisions, _ = drive(1, [episode(4)], ticks=2)
+    assert [(d.before.facts.tick[0], d.after.facts.tick[0]) for d in decisions] == [(0, 2), (2, 4)]
+
+
+def test_advancing_past_the_end_is_refused() -> None:
+    loop = ClosedLoop(cast(Any, Counter(1)), cast(Any, Watcher()), iter([]), ticks_per_decision=1)
+    with pytest.raises(RuntimeError, match="nothing left to drive"):
+        loop.advance(Plan(np.zeros((1, 1, 2), np.float32)))
+
+
+def test_a_policy_sees_only_what_it_declares() -> None:
+    seen = Observation(
+        speed=np.ones(1, np.float32),
+        yaw_rate=np.zeros(1, np.float32),
+        objects=np.ones((1, 8, 7), np.float32),
+        light=np.ones((1, 2), np.float32),
+        speed_limit=np.ones(1, np.float32),
+    )
+    nothing = seen.restrict(Needs())
+    assert nothing.objects is None
+    assert nothing.light is None
+    assert nothing.speed_limit is None
+    three = replace(seen).restrict(Needs(objects=3, speed_limit=True)).objects
+    assert three is not None
+    assert three.shape == (1, 3, 7)

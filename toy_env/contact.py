@@ -1,0 +1,110 @@
+"""Collisions: what happens when the ego and an actor touch, and which touches count. Knows nothing of roads.
+
+Nothing passes through anything. Who moved into the other goes back to where it was a tick ago and stands; the ego may still turn away if that frees it.
+An actor that the ego has hit stands still; after CLEAR_TICKS in contact it is taken away, so that a touch never holds the ego for ever.
+Between two ticks no box overlaps the ego's: both old places are free of each other, so taking moves back restores that.
+"""
+
+import math
+
+from numba import njit
+
+from carla_rl.geometry import boxes_overlap
+from carla_rl.types import TICK_S, Infraction, ObjectKind
+from toy_env.events import record
+from toy_env.state import Record, Role
+
+CLEAR_TICKS = 100
+"""5 s."""
+SAME_TICKS = int(5.0 / TICK_S)
+SAME_M = 5.0
+"""CollisionTest: a touch of the same actor within 5 s or 5 m of the one counted is the same collision."""
+STILL_MPS = 0.1
+"""A touch while the ego stands is not its collision."""
+
+PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
+STATIC = int(ObjectKind.STATIC)
+NONE = int(ObjectKind.NONE)
+GONE = int(Role.GONE)
+TRAFFIC = int(Role.TRAFFIC)
+COLLISION_PEDESTRIAN = int(Infraction.COLLISION_PEDESTRIAN)
+COLLISION_VEHICLE = int(Infraction.COLLISION_VEHICLE)
+COLLISION_STATIC = int(Infraction.COLLISION_STATIC)
+
+
+@njit(cache=True)
+def remember(me: Record) -> None:
+    """Keep an actor's place before it moves."""
+    me.old_x, me.old_y, me.old_yaw = me.x, me.y, me.yaw
+    me.old_lane, me.old_sample, me.old_s, me.old_lateral = me.lane, me.sample, me.s, me.lateral
+
+
+@njit(cache=True)
+def take_back(me: Record) -> None:
+    """Put an actor where it was a tick ago; it stands."""
+    me.x, me.y, me.yaw = me.old_x, me.old_y, me.old_yaw
+    me.lane, me.sample, me.s, me.lateral = me.old_lane, me.old_sample, me.old_s, me.old_lateral
+    me.speed, me.acceleration = 0.0, 0.0
+
+
+@njit(cache=True)
+def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
+    """Whether the ego overlaps an actor that stands at a pose."""
+    return boxes_overlap(world.x, world.y, world.yaw, world.half_length, world.half_width, x, y, yaw, me.half_length, me.half_width)
+
+
+@njit(cache=True)
+def count(world: Record, me: Record, ego_speed: float, events: Record, counts: Record) -> None:
+    """Record a touch as a collision unless it belongs to an earlier one or the ego stands. `ego_speed` m/s is the ego's before the contact."""
+    if ego_speed < STILL_MPS:
+        return
+    if me.hit_tick >= 0:
+        if world.tick - me.hit_tick <= SAME_TICKS or math.hypot(world.x - me.hit_x, world.y - me.hit_y) <= SAME_M:
+            return
+    me.hit_tick, me.hit_x, me.hit_y = world.tick, world.x, world.y
+    kind = COLLISION_VEHICLE
+    if me.kind == PEDESTRIAN:
+        kind = COLLISION_PEDESTRIAN
+    elif me.kind == STATIC:
+        kind = COLLISION_STATIC
+    turn = me.yaw - world.yaw
+    closing = math.hypot(ego_speed - me.speed * math.cos(turn), me.speed * math.sin(turn))
+    record(world, events, counts, kind, me.id, closing)
+
+
+@njit(cache=True)
+def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: float, events: Record, counts: Record) -> None:
+    """Find what touches the ego after all have moved, count it, and take back the moves that led there."""
+    ego_speed = world.speed
+    driven_in = False
+    for k in range(world.actors):
+        me = actors[k]
+        if me.kind != NONE and touches(world, me, me.x, me.y, me.yaw):
+            count(world, me, ego_speed, events, counts)
+            if me.stuck_tick < 0:
+                me.stuck_tick = world.tick
+            driven_in = driven_in or touches(world, me, me.old_x, me.old_y, me.old_yaw)
+    if driven_in:
+        world.x, world.y, world.yaw = old_x, old_y, old_yaw
+        world.speed, world.yaw_rate = 0.0, 0.0
+    for k in range(world.actors):
+        me = actors[k]
+        if me.kind != NONE and touches(world, me, me.x, me.y, me.yaw):
+            if me.stuck_tick < 0:
+                count(world, me, ego_speed, events, counts)
+                me.stuck_tick = world.tick
+            take_back(me)
+
+
+@njit(cache=True)
+def stands_hit(world: Record, me: Record) -> bool:
+    """Whether an actor stands because the ego has touched it. After CLEAR_TICKS it is taken away: traffic comes back elsewhere."""
+    if me.stuck_tick < 0:
+        return False
+    if world.tick - me.stuck_tick >= CLEAR_TICKS:
+        me.kind, me.stuck_tick = NONE, -1
+        if me.role != TRAFFIC:
+            me.role = GONE
+        return False
+    me.speed, me.acceleration = 0.0, 0.0
+    return True

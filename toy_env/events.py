@@ -1,0 +1,35 @@
+"""The infractions of an env: counted, and kept with time and place. Knows nothing of what makes one."""
+
+from numba import njit
+
+from carla_rl.types import Event, Infraction
+from toy_env.state import MAX_EVENTS, Record, Worlds
+
+
+@njit(cache=True)
+def record(world: Record, events: Record, counts: Record, kind: int, other: int, value: float) -> None:
+    """Count an infraction of the ego here and now, and keep it while there is room."""
+    counts[kind] += 1
+    if world.events < MAX_EVENTS:
+        event = events[world.events]
+        event.kind, event.other, event.tick = kind, other, world.tick
+        event.x, event.y, event.value = world.x, world.y, value
+        world.events += 1
+
+
+@njit(cache=True)
+def share_outside(world: Record) -> float:
+    """Share of the driven route outside the route's lanes."""
+    return world.outside_m / world.lanes_m if world.lanes_m > 0.0 else 0.0
+
+
+def listed(worlds: Worlds, env: int) -> tuple[Event, ...]:
+    """The env's infractions in order of time. The one of OUTSIDE_ROUTE_LANES carries the share so far."""
+    world = worlds.world[env]
+    found = []
+    for number, row in enumerate(worlds.events[env, : world["events"]]):
+        kind = Infraction(int(row["kind"]))
+        outside = kind is Infraction.OUTSIDE_ROUTE_LANES and number == world["outside_event"]
+        value = float(world["outside_m"] / world["lanes_m"]) if outside and world["lanes_m"] > 0 else float(row["value"])
+        found.append(Event(kind, int(row["tick"]), float(row["x"]), float(row["y"]), int(row["other"]), value))
+    return tuple(found)

@@ -1,0 +1,126 @@
+"""Who may enter a junction: lights, stop signs, right of way. Knows nothing of how a vehicle brakes.
+
+Right of way is a total order over those who want to enter, so of two that are in each other's way exactly one goes:
+by what stands at the entry, then straight on before turning left, then first come first served, then the smaller id.
+"""
+
+from numba import njit
+
+from carla_rl.roads.network import Right
+from toy_env.signals import GREEN, YELLOW, light_state
+from toy_env.state import Record, Role
+from toy_env.town import Town
+
+SIGNAL = int(Right.SIGNAL)
+STOP = int(Right.STOP)
+YIELD = int(Right.YIELD)
+TRAFFIC = int(Role.TRAFFIC)
+
+COMMITTED_M = 0.5
+"""Who has its front so far over the line drives on."""
+YELLOW_BRAKE = 3.0
+"""m/s^2: who would have to brake harder for a yellow light drives on."""
+STOP_NEAR_M = 4.0
+"""m before the line within which a stop counts."""
+LOOK_M = 8.0
+"""m before the line from which a standing vehicle looks for others; a moving one looks from its stopping distance on top."""
+ARRIVAL_S = 3.5
+"""Others that arrive later do not count."""
+SLOW_MPS = 0.1
+WAITED_TICKS = 200
+"""Who has waited 10 s no longer gives way to those outside the junction; who has stood 10 s at a line is no longer given way to."""
+EGO_ID = -1
+
+
+@njit(cache=True)
+def conflicts(town: Town, lane: int, other: int) -> bool:
+    """Whether two junction lanes cross or merge."""
+    for k in range(town.lanes[lane].conflict_first, town.lanes[lane].conflict_end):
+        if town.conflicts[k] == other:
+            return True
+    return False
+
+
+@njit(cache=True)
+def rank(town: Town, lane: int) -> int:
+    """Order of entry by what stands there; smaller goes first."""
+    order = 0
+    if town.lanes[lane].entry == YIELD:
+        order = 2
+    elif town.lanes[lane].entry == STOP:
+        order = 4
+    return order + 1 if town.lanes[lane].turns_left else order
+
+
+@njit(cache=True)
+def waiting_key(entry_m: float, still_ticks: int) -> float:
+    """First come, first served: the nearer one is the earlier, and a second of standing counts as 2 m."""
+    return entry_m - 0.1 * min(still_ticks, WAITED_TICKS)
+
+
+@njit(cache=True)
+def gives_way(town: Town, me: Record, entry: int, entry_m: float, half_length: float, speed: float, still: int, number: int) -> bool:
+    """Whether `me` lets another pass that is in or near the same junction; the other's junction lane is `entry`, its id `number`."""
+    if entry < 0 or not conflicts(town, me.entry, entry):
+        return False
+    if entry_m - half_length < 0.0:
+        return True
+    if me.still_ticks > WAITED_TICKS or (still > WAITED_TICKS and speed < SLOW_MPS):
+        return False
+    if entry_m - half_length > 6.0 and entry_m - half_length > ARRIVAL_S * speed:
+        return False
+    mine, others = rank(town, me.entry), rank(town, entry)
+    if mine != others:
+        return others < mine
+    my_key, other_key = waiting_key(me.entry_m, me.still_ticks), waiting_key(entry_m, still)
+    return other_key < my_key or (other_key == my_key and number < me.id)
+
+
+@njit(cache=True)
+def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
+    """Whether a light or a stop sign holds `me`, whose front is `line_m` before the line. Notes a stop at a stop sign."""
+    entry = town.lanes[me.entry].entry
+    if entry == STOP:
+        if me.stop_done != me.entry and me.speed < SLOW_MPS and line_m < STOP_NEAR_M:
+            me.stop_done = me.entry
+        return me.stop_done != me.entry
+    if town.lanes[me.entry].signal < 0:
+        return False
+    state = light_state(town, town.lanes[me.entry].signal, world.seed, world.tick)
+    if state == YELLOW:
+        return me.speed * me.speed <= 2.0 * YELLOW_BRAKE * max(line_m, 0.1)
+    return state != GREEN
+
+
+@njit(cache=True)
+def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
+    """Whether actor j has to stay before the junction ahead of it."""
+    me = actors[j]
+    me.held = False
+    line_m = me.entry_m - me.half_length
+    if me.entry < 0 or line_m < -COMMITTED_M:
+        return False
+    me.held = is_held(town, world, me, line_m)
+    if me.held:
+        return True
+    if line_m > LOOK_M + me.speed * me.speed / 4.0:
+        return False
+    # a red light or a stop sign holds the ego too, as far as one can tell from outside
+    if world.entry >= 0 and not ego_is_held(town, world):
+        if gives_way(town, me, world.entry, world.entry_m, world.half_length, world.speed, world.still_ticks, EGO_ID):
+            return True
+    for k in range(world.vehicles):
+        other = actors[k]
+        if k != j and other.role == TRAFFIC and not other.held:
+            if gives_way(town, me, other.entry, other.entry_m, other.half_length, other.speed, other.still_ticks, other.id):
+                return True
+    return False
+
+
+@njit(cache=True)
+def ego_is_held(town: Town, world: Record) -> bool:
+    """Whether the ego, still before the line, has a red light."""
+    signal = town.lanes[world.entry].signal
+    if signal < 0 or world.entry_m - world.half_length < 0.0:
+        return False
+    return light_state(town, signal, world.seed, world.tick) > YELLOW

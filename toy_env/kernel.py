@@ -1,0 +1,181 @@
+"""One tick of a world, and of many: the rule book's table of contents. Every env is advanced by one thread and reads no other env."""
+
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from carla_rl.geometry import wrap
+from carla_rl.types import TICK_S, Ending, Infraction
+from toy_env import contact, criteria, scripted, spawn, traffic, walkers
+from toy_env.crossings import pass_lines
+from toy_env.events import record
+from toy_env.progress import find_lane, find_marks, project
+from toy_env.state import Record, Role, Worlds
+from toy_env.town import Town
+from toy_env.vehicle import VehicleParameters, bicycle
+
+TRAFFIC = int(Role.TRAFFIC)
+WALKER = int(Role.WALKER)
+GONE = int(Role.GONE)
+
+RETRY_TICKS = 20
+"""How often room is looked for again for an actor that found none."""
+JAM_TICKS = 600
+"""A vehicle that stands in a junction for 30 s is taken elsewhere: it is in a jam that rules do not solve."""
+STUCK_TICKS = 2400
+"""So is one that stands anywhere for 120 s."""
+
+NONE = int(Ending.NONE)
+COMPLETED = int(Ending.COMPLETED)
+DEVIATED = int(Ending.ROUTE_DEVIATION)
+BLOCKED = int(Ending.VEHICLE_BLOCKED)
+ENDED_BY_INFRACTION = int(Ending.INFRACTION)
+TIMEOUT = int(Ending.ROUTE_TIMEOUT)
+KINDS = len(Infraction)
+
+
+@njit(cache=True)
+def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer: float, brake: float) -> None:
+    """Move the ego by one tick."""
+    dx, dy, turn, speed = bicycle(vehicle, world.yaw, world.speed, throttle, steer, brake)
+    world.x += dx
+    world.y += dy
+    world.yaw = wrap(world.yaw + turn)
+    world.yaw_rate = turn / TICK_S
+    world.speed = speed
+
+
+@njit(cache=True)
+def is_lost(world: Record, me: Record) -> bool:
+    """Whether a vehicle or walker should be put elsewhere: too far from the ego, or stuck."""
+    dx, dy = me.x - world.x, me.y - world.y
+    if dx * dx + dy * dy > spawn.LOST_M * spawn.LOST_M:
+        return True
+    if me.still_ticks > STUCK_TICKS:
+        return True
+    return me.still_ticks > JAM_TICKS and me.entry >= 0 and me.entry_m < 0.0
+
+
+@njit(cache=True)
+def move_traffic(town: Town, world: Record, actors: Record) -> None:
+    """Vehicles decide, then all move, so that the order of slots does not matter within a tick."""
+    inner, outer = spawn.RECYCLE_RING_M
+    for k in range(world.vehicles):
+        if actors[k].kind != 0 and (world.tick + k) % traffic.DECIDE_TICKS == 0:
+            traffic.decide(town, world, actors, k)
+    for k in range(world.vehicles):
+        me = actors[k]
+        if me.kind == 0:
+            if (world.tick + k) % RETRY_TICKS == 0:
+                spawn.spawn_vehicle(town, world, actors, k, inner, outer)
+            continue
+        contact.remember(me)
+        if not contact.stands_hit(world, me) and me.kind != 0 and (not traffic.move(town, me) or is_lost(world, me)):
+            spawn.spawn_vehicle(town, world, actors, k, inner, outer)
+
+
+@njit(cache=True)
+def move_walkers(town: Town, world: Record, actors: Record) -> None:
+    """Pedestrians of the background walk; those that the ego has hit stay away."""
+    inner, outer = spawn.RECYCLE_RING_M
+    for k in range(world.vehicles, world.vehicles + world.walkers):
+        me = actors[k]
+        if me.role == GONE:
+            continue
+        if me.kind == 0:
+            if (world.tick + k) % RETRY_TICKS == 0:
+                spawn.spawn_walker(town, world, actors, k, inner, outer)
+            continue
+        contact.remember(me)
+        if not contact.stands_hit(world, me) and me.kind != 0:
+            walkers.walk(town, world, actors, k)
+            if is_lost(world, me):
+                spawn.spawn_walker(town, world, actors, k, inner, outer)
+
+
+@njit(cache=True)
+def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
+    """Set the ego's place on route, lanes and before junctions; m beyond the edge of the nearest lane."""
+    project(points, world)
+    find_marks(points, marks, town, world)
+    return find_lane(town, world)
+
+
+@njit(cache=True)
+def judge(town: Town, points: Record, world: Record, actors: Record, events: Record, counts: Record, beyond_m: float) -> None:
+    """All criteria after a tick, and the ending. Where several end the episode in one tick the order is that of the code."""
+    completed = criteria.complete(points, world)
+    criteria.keep_lanes(town, points, world, events, counts, beyond_m)
+    pass_lines(town, world, events, counts)
+    criteria.keep_pace(world, actors, events, counts)
+    ending = NONE
+    if criteria.keep_route(points, world):
+        record(world, events, counts, criteria.ROUTE_DEVIATION, -1, 0.0)
+        ending = DEVIATED
+    if criteria.is_blocked(world) and ending == NONE:
+        record(world, events, counts, criteria.VEHICLE_BLOCKED, -1, 0.0)
+        ending = BLOCKED
+    if ending == NONE and world.ends_on != 0:
+        for kind in range(KINDS):
+            if counts[kind] > 0 and (world.ends_on >> kind) & 1:
+                ending = ENDED_BY_INFRACTION
+    if ending == NONE and completed:
+        ending = COMPLETED
+    if criteria.is_late(points, world) and ending == NONE:
+        record(world, events, counts, criteria.ROUTE_TIMEOUT, -1, 0.0)
+        ending = TIMEOUT
+    world.ending = ending
+    world.driving = ending == NONE
+
+
+@njit(cache=True)
+def tick_env(
+    town: Town,
+    vehicle: VehicleParameters,
+    points: Record,
+    marks: Record,
+    world: Record,
+    actors: Record,
+    scripts: Record,
+    events: Record,
+    counts: Record,
+    throttle: float,
+    steer: float,
+    brake: float,
+) -> None:
+    """Advance one env by one tick."""
+    old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
+    move_traffic(town, world, actors)
+    move_walkers(town, world, actors)
+    scripted.play(town, world, actors, scripts)
+    drive_ego(vehicle, world, throttle, steer, brake)
+    world.tick += 1
+    contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
+    dx, dy = world.x - old_x, world.y - old_y
+    world.driven += (dx * dx + dy * dy) ** 0.5
+    world.acceleration = (world.speed - old_speed) / TICK_S
+    beyond_m = locate(town, points, marks, world)
+    judge(town, points, world, actors, events, counts, beyond_m)
+
+
+@njit(cache=True, parallel=True)
+def tick(
+    town: Town, vehicle: VehicleParameters, points: Record, marks: Record, worlds: Worlds, envs: NDArray, control: NDArray
+) -> None:
+    """Advance the given envs, all in one town, by one tick. `control` (3, N): throttle, steer, brake. Ended envs stand still."""
+    for number in prange(len(envs)):
+        env = envs[number]
+        if worlds.world[env].driving:
+            tick_env(
+                town,
+                vehicle,
+                points,
+                marks,
+                worlds.world[env],
+                worlds.actors[env],
+                worlds.scripts[env],
+                worlds.events[env],
+                worlds.counts[env],
+                control[0, env],
+                control[1, env],
+                control[2, env],
+            )

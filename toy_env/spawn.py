@@ -1,0 +1,139 @@
+"""Putting actors into the world around the ego, at the start and again when they have gone too far. Knows nothing of how they move."""
+
+import math
+
+from numba import njit
+
+from carla_rl.types import ObjectKind
+from toy_env.paths import put
+from toy_env.rng import mix, pick, uniform
+from toy_env.state import Record, Role
+from toy_env.town import BLOCK_M, Town
+
+VEHICLE = int(ObjectKind.VEHICLE)
+PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
+NONE = int(ObjectKind.NONE)
+TRAFFIC = int(Role.TRAFFIC)
+WALKER = int(Role.WALKER)
+
+RESET_RING_M = (12.0, 100.0)
+"""Distance from the ego at a reset."""
+RECYCLE_RING_M = (60.0, 110.0)
+"""Distance from the ego of an actor that is put back."""
+LOST_M = 120.0
+"""An actor farther from the ego is put back."""
+ROOM_M = 3.0
+"""Between two actors that are put somewhere, on top of their half lengths."""
+TRIES = 24
+PEDESTRIAN_HALF_M = 0.25
+KERB_M = 0.8
+"""m outside the road's edge where pedestrians walk."""
+
+
+@njit(cache=True)
+def draw_place(town: Town, seed: int, number: int, x: float, y: float, outer: float) -> int:
+    """A place (sample) in the blocks that the square of half side `outer` around (x, y) touches, -1 if they hold none."""
+    first_column = max(int((x - outer - town.block_x0) // BLOCK_M), 0)
+    last_column = min(int((x + outer - town.block_x0) // BLOCK_M), town.block_nx - 1)
+    first_row = max(int((y - outer - town.block_y0) // BLOCK_M), 0)
+    last_row = min(int((y + outer - town.block_y0) // BLOCK_M), town.block_ny - 1)
+    if last_column < first_column:
+        return -1
+    count = 0
+    for row in range(first_row, last_row + 1):
+        line = row * town.block_nx
+        count += town.block_start[line + last_column + 1] - town.block_start[line + first_column]
+    if count == 0:
+        return -1
+    chosen = pick(seed, number, count)
+    for row in range(first_row, last_row + 1):
+        line = row * town.block_nx
+        start = town.block_start[line + first_column]
+        held = town.block_start[line + last_column + 1] - start
+        if chosen < held:
+            return town.place[start + chosen]
+        chosen -= held
+    return -1
+
+
+@njit(cache=True)
+def has_room(world: Record, actors: Record, j: int, x: float, y: float, half_length: float) -> bool:
+    """Whether an actor of this half length fits at (x, y) beside all others but j. Heights are not looked at."""
+    for k in range(world.actors):
+        if k == j or actors[k].kind == NONE:
+            continue
+        room = half_length + actors[k].half_length + ROOM_M
+        dx, dy = actors[k].x - x, actors[k].y - y
+        if dx * dx + dy * dy < room * room:
+            return False
+    return True
+
+
+@njit(cache=True)
+def draw(actor: Record) -> float:
+    """The next number of the actor's own stream, in [0, 1)."""
+    actor.draws += 1
+    return uniform(actor.seed, actor.draws)
+
+
+@njit(cache=True)
+def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float, aside: float) -> bool:
+    """Put actor j on a free place between `inner` and `outer` m from the ego; `aside` m beyond the right edge of the road if positive."""
+    me = actors[j]
+    for _ in range(TRIES):
+        me.draws += 1
+        sample = draw_place(town, me.seed, me.draws, world.x, world.y, outer)
+        if sample < 0:
+            return False
+        lane = town.samples[sample].lane
+        me.lane, me.sample, me.s = lane, sample, town.samples[sample].s
+        me.lateral = -(town.lanes[lane].near_edge + aside) if aside > 0.0 else 0.0
+        put(town, me)
+        away = math.hypot(me.x - world.x, me.y - world.y)
+        if inner <= away <= outer and has_room(world, actors, j, me.x, me.y, me.half_length):
+            return True
+    return False
+
+
+@njit(cache=True)
+def fresh(world: Record, me: Record) -> None:
+    """Make a slot a new actor, nowhere yet: another id and another stream of numbers."""
+    me.seed = mix(me.seed, me.draws)
+    me.draws = 0
+    me.id = world.next_id
+    world.next_id += 1
+    me.entry, me.entry_m, me.held, me.stop_done, me.still_ticks = -1, 0.0, False, -1, 0
+    me.acceleration, me.brake_until = 0.0, 0
+    me.hit_tick, me.stuck_tick = -1, -1
+
+
+@njit(cache=True)
+def spawn_vehicle(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float) -> None:
+    """Put a new vehicle into slot j; the slot stays empty where there is no room."""
+    me = actors[j]
+    me.kind = NONE
+    fresh(world, me)
+    size = draw(me)
+    if size < 0.12:
+        me.half_length, me.half_width = 3.6, 1.2
+    else:
+        me.half_length, me.half_width = 1.9 + 0.6 * size, 0.85 + 0.2 * size
+    me.eagerness = 0.85 + 0.3 * draw(me)
+    if find_place(town, world, actors, j, inner, outer, 0.0):
+        me.kind, me.role = VEHICLE, TRAFFIC
+        me.speed = 0.5 * min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, town.samples[me.sample].bend_speed)
+
+
+@njit(cache=True)
+def spawn_walker(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float) -> None:
+    """Put a new pedestrian into slot j, beside the road; the slot stays empty where there is no room."""
+    me = actors[j]
+    me.kind = NONE
+    fresh(world, me)
+    me.half_length, me.half_width = PEDESTRIAN_HALF_M, PEDESTRIAN_HALF_M
+    me.direction = 1 if draw(me) < 0.5 else -1
+    me.eagerness = 0.8 + 0.4 * draw(me)
+    me.mode, me.side, me.mode_tick = 0, 0, world.tick
+    if find_place(town, world, actors, j, inner, outer, KERB_M):
+        me.kind, me.role = PEDESTRIAN, WALKER
+        me.speed = 0.0
