@@ -5,6 +5,7 @@ percentile bootstraps over the pairs. Runs made under different conditions are r
 Knows no command line and no table layout.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from scipy.stats import bootstrap
 from carla_rl.errors import UsageError
 from carla_rl.metrics.result import EpisodeResult
 from carla_rl.metrics.scores import DEFAULT_SCORE, definition
-from carla_rl.metrics.summary import MIN_KM, mean_std, rate_per_km
+from carla_rl.metrics.summary import MIN_KM, rate_per_km
 from carla_rl.records.reading import Run
 
 CONFIDENCE = 0.95
@@ -25,6 +26,7 @@ BATCH_VALUES = 4_000_000
 """Resampled values held at a time: bounds the memory of the bootstrap at a few times 32 MB."""
 
 Floats = NDArray[np.float64]
+Pair = tuple[EpisodeResult, EpisodeResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,29 +184,43 @@ class _Bootstrap:
     resamples: int
     confidence: float
 
-    def interval(self, data: Sequence[Floats], statistic: Callable[..., Any], pairs: int) -> tuple[Floats, Floats]:
-        """Percentile intervals; the arrays of `data` are (measures, pairs), resampled with the same pairs for all of them."""
+    def means(self, columns: Floats) -> Floats:
+        """Means of resampled pairs: columns (M, n) give (M, resamples). The same pairs are drawn for all columns."""
+        n = columns.shape[-1]
+
+        def weighted(drawn: NDArray[np.int64], axis: int) -> Floats:
+            # how often each pair was drawn, then all means at once: far cheaper than gathering M resampled columns
+            rows = len(drawn)
+            places = (drawn + n * np.arange(rows)[:, None]).ravel()
+            counts = np.bincount(places, minlength=n * rows).reshape(rows, n)
+            means: Floats = columns @ counts.T.astype(np.float64) / n
+            return means
+
         found = bootstrap(
-            data,
-            statistic,
-            paired=True,
+            (np.arange(n),),
+            weighted,
             vectorized=True,
             n_resamples=self.resamples,
-            batch=max(1, BATCH_VALUES // (pairs * len(data) * len(data[0]))),
+            batch=max(1, BATCH_VALUES // n),
             confidence_level=self.confidence,
             method="percentile",
             axis=-1,
             rng=np.random.default_rng(self.seed),
-        ).confidence_interval
-        return np.asarray(found.low), np.asarray(found.high)
+        )
+        return np.asarray(found.bootstrap_distribution, np.float64)
+
+    def bounds(self, distribution: Floats) -> tuple[float, float]:
+        """The percentile interval of a bootstrap distribution (resamples,)."""
+        tail = (1.0 - self.confidence) / 2.0
+        low, high = np.quantile(distribution, (tail, 1.0 - tail))
+        return float(low), float(high)
 
 
-def _means(pairs: Sequence[tuple[EpisodeResult, EpisodeResult]], measures: Sequence[_Measure], settings: _Bootstrap) -> list[Difference]:
+def _means(pairs: Sequence[Pair], measures: Sequence[_Measure], settings: _Bootstrap) -> list[Difference]:
     """Measures that are means over episodes. A pair counts where both episodes have a value; measures that no pair has are left out."""
     columns: dict[str, tuple[Floats, Floats]] = {}
     for measure in measures:
-        values = [(measure.value(a), measure.value(b)) for a, b in pairs]
-        known = [(x, y) for x, y in values if x is not None and y is not None]
+        known = [(x, y) for x, y in ((measure.value(a), measure.value(b)) for a, b in pairs) if x is not None and y is not None]
         if known:
             columns[measure.name] = (np.array([x for x, _ in known]), np.array([y for _, y in known]))
     bounds: dict[str, tuple[float | None, float | None]] = {}
@@ -214,47 +230,36 @@ def _means(pairs: Sequence[tuple[EpisodeResult, EpisodeResult]], measures: Seque
         if size == 1:
             bounds |= dict.fromkeys(names, (None, None))
             continue
-        low, high = settings.interval((differences,), lambda d, axis: d.mean(axis=axis), size)
+        distribution = settings.means(differences)
         for i, name in enumerate(names):
             # without spread the interval is the value, free of the rounding of sums
             constant = bool((differences[i] == differences[i, 0]).all())
-            bounds[name] = (float(differences[i, 0]),) * 2 if constant else (float(low[i]), float(high[i]))
-    result = []
-    for measure in measures:
-        if measure.name in columns:
-            one, other = columns[measure.name]
-            mean_a, mean_b, difference = (mean_std(values)[0] for values in (one, other, other - one))
-            assert mean_a is not None
-            assert mean_b is not None
-            assert difference is not None
-            low_high = bounds[measure.name]
-            result.append(Difference(measure.name, measure.unit, measure.better, len(one), mean_a, mean_b, difference, *low_high))
-    return result
+            bounds[name] = (float(differences[i, 0]),) * 2 if constant else settings.bounds(distribution[i])
+    return [_difference(measure, *columns[measure.name], *bounds[measure.name]) for measure in measures if measure.name in columns]
 
 
-def _rates(pairs: Sequence[tuple[EpisodeResult, EpisodeResult]], settings: _Bootstrap) -> list[Difference]:
+def _difference(measure: _Measure, a: Floats, b: Floats, low: float | None, high: float | None) -> Difference:
+    n = len(a)
+    mean_a, mean_b, difference = math.fsum(a) / n, math.fsum(b) / n, math.fsum(b - a) / n
+    return Difference(measure.name, measure.unit, measure.better, n, mean_a, mean_b, difference, low, high)
+
+
+def _rates(pairs: Sequence[Pair], settings: _Bootstrap) -> list[Difference]:
     """Rates per kilometre: total count over total distance, so they are bootstrapped as ratios of sums."""
     counted: dict[str, Callable[[EpisodeResult], int]] = {
         "collisions_per_km": lambda e: e.collisions,
         "infractions_per_km": lambda e: sum(e.raw.counts.values()),
     }
     n = len(pairs)
-    km = [np.array([[pair[side].driven_km for pair in pairs]] * len(counted)) for side in (0, 1)]
-    count = [np.array([[float(value(pair[side])) for pair in pairs] for value in counted.values()]) for side in (0, 1)]
-    low: Any = [None] * len(counted)
-    high: Any = [None] * len(counted)
-    if n > 1:
-        low, high = settings.interval((count[0], km[0], count[1], km[1]), _rate_difference, n)
+    km = np.array([[a.driven_km for a, _ in pairs], [b.driven_km for _, b in pairs]])
+    counts = [np.array([[value(a) for a, _ in pairs], [value(b) for _, b in pairs]], np.float64) for value in counted.values()]
+    drawn = settings.means(np.concatenate((km, *counts))) * n if n > 1 else None
     result = []
     for i, name in enumerate(counted):
-        a, b = (rate_per_km(int(count[side][i].sum()), float(km[side][i].sum())) for side in (0, 1))
-        bounds = (None, None) if n == 1 else (float(low[i]), float(high[i]))
-        result.append(Difference(name, "1/km", "lower", n, a, b, b - a, *bounds))
+        a, b = (rate_per_km(int(counts[i][side].sum()), math.fsum(km[side])) for side in (0, 1))
+        low_high: tuple[float | None, float | None] = (None, None)
+        if drawn is not None:
+            rate_a, rate_b = (drawn[2 + 2 * i + side] / np.maximum(drawn[side], MIN_KM) for side in (0, 1))
+            low_high = settings.bounds(rate_b - rate_a)
+        result.append(Difference(name, "1/km", "lower", n, a, b, b - a, *low_high))
     return result
-
-
-def _rate_difference(count_a: Floats, km_a: Floats, count_b: Floats, km_b: Floats, axis: int = -1) -> Floats:
-    a = count_a.sum(axis=axis) / np.maximum(km_a.sum(axis=axis), MIN_KM)
-    b = count_b.sum(axis=axis) / np.maximum(km_b.sum(axis=axis), MIN_KM)
-    difference: Floats = b - a
-    return difference

@@ -4,7 +4,6 @@ Knows no command line; receives its parts built. The order in which episodes fin
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 from carla_rl.interfaces import Controller, Policy, Simulator
@@ -30,8 +29,12 @@ class Parts:
     ticks_per_decision: int
 
 
-def drive(parts: Parts, episodes: Sequence[Episode], run: RunDirectory | None = None, *, keep_steps: bool = False) -> Iterator[EpisodeResult]:
+def drive(
+    parts: Parts, episodes: Sequence[Episode], run: RunDirectory | None = None, *, keep_steps: bool = False
+) -> Iterator[EpisodeResult]:
     """Drive all episodes and yield each result as soon as it is measured and, where there is a run, on the disk.
+
+    The simulator stays open: it is the caller's.
 
     Args:
         parts: who drives where.
@@ -44,21 +47,18 @@ def drive(parts: Parts, episodes: Sequence[Episode], run: RunDirectory | None = 
         UsageError: the run directory cannot be written any more.
     """
     simulator, reference = parts.simulator, parts.reference
-    with closing(simulator):
-        loop = ClosedLoop(
-            simulator, parts.controller, iter(episodes), ticks_per_decision=parts.ticks_per_decision, keep_scenes=keep_steps
-        )
-        meter = EpisodeMeter(simulator.num_envs, simulator.info.kind)
-        logger = StepLogger(simulator.num_envs) if keep_steps and run else None
-        for decision in rollout(loop, parts.policy):
-            earned = rewards(decision.before, decision.after, decision.active, RewardConfig()).total
-            wanted = reference.plan(decision.observation.restrict(reference.needs)).waypoints
-            if logger and run:
-                for log in logger.update(decision, reward=earned):
-                    run.add_steps(log)
-            # plans of another horizon cannot be set against the expert's: ADE and FDE are null then
-            comparable = wanted if wanted.shape == decision.plan.waypoints.shape else None
-            for result in meter.update(decision, reward=earned, reference=comparable):
-                if run:
-                    run.add(result)
-                yield result
+    loop = ClosedLoop(simulator, parts.controller, iter(episodes), ticks_per_decision=parts.ticks_per_decision, keep_scenes=keep_steps)
+    meter = EpisodeMeter(simulator.num_envs, simulator.info.kind)
+    logger = StepLogger(simulator.num_envs) if keep_steps and run else None
+    for decision in rollout(loop, parts.policy):
+        earned = rewards(decision.before, decision.after, decision.active, RewardConfig()).total
+        wanted = reference.plan(decision.observation.restrict(reference.needs)).waypoints
+        if logger and run:
+            for log in logger.update(decision, reward=earned):
+                run.add_steps(log)
+        # plans of another horizon cannot be set against the expert's: ADE and FDE are null then
+        comparable = wanted if wanted.shape == decision.plan.waypoints.shape else None
+        for result in meter.update(decision, reward=earned, reference=comparable):
+            if run:
+                run.add(result)
+            yield result

@@ -39,7 +39,7 @@ def to_map(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[float
 def from_carla(x: float, y: float, yaw_deg: float = 0.0) -> tuple[float, float, float]:
     """A pose in CARLA's world frame (left-handed, y south, degrees clockwise) in the map frame: x, y in m, yaw in rad in (-pi, pi].
 
-    The only place, with its inverse `to_carla`, where the two frames are turned into one another.
+    With its inverse `to_carla` the one definition of how the frames are turned into one another; code on arrays does the same by element.
     """
     return x, 0.0 - y, wrap(0.0 - math.radians(yaw_deg))
 

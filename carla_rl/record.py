@@ -40,12 +40,12 @@ def record(
     ticks_per_decision: int,
     noise: PerturbationConfig | None,
 ) -> Iterator[Recorded]:
-    """Drive all episodes with `policy` and yield each file when it is complete on the disk. An episode's file does not depend on its env.
+    """Drive all episodes with `policy` and yield each file when it is complete on the disk. A file does not depend on the env.
 
     Raises:
         UsageError: the folder cannot be written any more.
     """
-    with closing(simulator), closing(recorder):
+    with closing(recorder):
         loop = ClosedLoop(simulator, controller, iter(episodes), ticks_per_decision=ticks_per_decision)
         disturbance = Perturbation(simulator.num_envs, ticks_per_decision * TICK_S, noise) if noise else None
         while loop.observation is not None:

@@ -18,7 +18,7 @@ POINT = np.dtype(
         ("s", "f8"),  # m from the route's start
         ("half_width", "f8"),
         ("speed_limit", "f8"),
-        ("lane", "i4"),
+        ("lane", "i8"),
     ],
     align=True,
 )
@@ -27,10 +27,10 @@ POINT = np.dtype(
 MARK = np.dtype(
     [
         ("s", "f8"),  # m along the route
-        ("entry", "i4"),  # a `Right`
-        ("signal", "i4"),  # index into the town's signals, -1: none
-        ("lane", "i4"),  # the lane that is entered
-        ("approach", "i4"),  # the lane before it
+        ("entry", "i8"),  # a `Right`
+        ("signal", "i8"),  # index into the town's signals, -1: none
+        ("lane", "i8"),  # the lane that is entered
+        ("approach", "i8"),  # the lane before it
     ],
     align=True,
 )

@@ -37,7 +37,7 @@ WORLD = np.dtype(
     [
         ("seed", "u8"),
         ("tick", "i8"),
-        ("ending", "i1"),  # an `Ending`
+        ("ending", "i8"),  # an `Ending`
         ("driving", "?"),  # reset and not ended
         # ego
         ("x", "f8"),
@@ -50,9 +50,9 @@ WORLD = np.dtype(
         ("driven", "f8"),
         ("half_length", "f8"),
         ("half_width", "f8"),
-        ("lane", "i4"),  # driving lane nearest to the ego's centre, -1 where none is near
-        ("lane_sample", "i4"),  # its sample nearest to the ego
-        ("approach", "i4"),  # the last of these outside junctions
+        ("lane", "i8"),  # driving lane nearest to the ego's centre, -1 where none is near
+        ("lane_sample", "i8"),  # its sample nearest to the ego
+        ("approach", "i8"),  # the last of these outside junctions
         ("still_ticks", "i8"),  # for how long it has been below 0.1 m/s
         # route: a part of the route pool; points are counted from the first
         ("route_first", "i8"),
@@ -68,7 +68,7 @@ WORLD = np.dtype(
         ("heading_error", "f8"),
         ("speed_limit", "f8"),
         ("next_mark", "i8"),  # first mark that is not behind the ego's centre
-        ("entry", "i4"),  # junction lane of the route around or ahead of the ego, -1 where none is near
+        ("entry", "i8"),  # junction lane of the route around or ahead of the ego, -1 where none is near
         ("entry_m", "f8"),  # from the ego's centre to its start; negative inside
         # criteria, each with its own place on the route as the leaderboard has it
         ("passed", "i8"),
@@ -78,21 +78,21 @@ WORLD = np.dtype(
         ("outside_m", "f8"),
         ("outside", "?"),
         ("wrong_way", "?"),
-        ("outside_event", "i4"),
-        ("judged_lane", "i4"),  # the lane that wrong_way was judged on, -1: none yet
+        ("outside_event", "i8"),
+        ("judged_lane", "i8"),  # the lane that wrong_way was judged on, -1: none yet
         ("judged_yaw", "f8"),  # its direction there
         ("deviation_point", "i8"),
         ("deviation_m", "f8"),
         ("far", "?"),  # 15 m or more from the route
         ("limit_point", "i8"),
         ("limit_s", "f8"),  # the route's time limit so far
-        ("red_light", "i4"),  # the last signal run
+        ("red_light", "i8"),  # the last signal run
         ("stop_done", "?"),  # no stop is owed (any more) at the end of the approach
         ("speed_sum", "f8"),  # minimum speed: sums over the current quarter of the route
         ("traffic_sum", "f8"),
         ("traffic_count", "i8"),
         ("speed_ticks", "i8"),
-        ("quarter", "i4"),
+        ("quarter", "i8"),
         # rules
         ("fixed_limit_s", "f8"),  # 0: the leaderboard's advance
         ("blocked_ticks", "i8"),
@@ -100,24 +100,24 @@ WORLD = np.dtype(
         ("ends_on", "i8"),  # bit k: `Infraction` k ends the episode
         ("min_speed", "?"),
         # what is in the world
-        ("vehicles", "i4"),  # slots 0 .. vehicles - 1 hold traffic
-        ("walkers", "i4"),  # then walkers
-        ("scripts", "i4"),  # then one slot a script
-        ("actors", "i4"),  # slots in use: the sum of these
-        ("placed", "i4"),  # vehicles and walkers that found room at the reset
-        ("next_id", "i4"),
+        ("vehicles", "i8"),  # slots 0 .. vehicles - 1 hold traffic
+        ("walkers", "i8"),  # then walkers
+        ("scripts", "i8"),  # then one slot a script
+        ("actors", "i8"),  # slots in use: the sum of these
+        ("placed", "i8"),  # vehicles and walkers that found room at the reset
+        ("next_id", "i8"),
         ("speed_factor", "f8"),
         ("headway_s", "f8"),
-        ("events", "i4"),  # rows of the env's event table in use
+        ("events", "i8"),  # rows of the env's event table in use
     ],
     align=True,
 )
 
 ACTOR = np.dtype(
     [
-        ("id", "i4"),
-        ("kind", "i1"),  # an `ObjectKind`, 0 where the slot is empty
-        ("role", "i1"),  # a `Role`
+        ("id", "i8"),
+        ("kind", "i8"),  # an `ObjectKind`, 0 where the slot is empty
+        ("role", "i8"),  # a `Role`
         ("seed", "u8"),
         ("draws", "i8"),  # of the stream `seed` so far
         ("x", "f8"),
@@ -130,21 +130,21 @@ ACTOR = np.dtype(
         ("half_width", "f8"),
         ("eagerness", "f8"),  # its own share of the desired speed
         # place on the lanes
-        ("lane", "i4"),
-        ("sample", "i4"),  # the lane's sample before it
+        ("lane", "i8"),
+        ("sample", "i8"),  # the lane's sample before it
         ("s", "f8"),
         ("lateral", "f8"),  # of pedestrians: m to the left of the lane's centre
         # the junction ahead or around it
-        ("entry", "i4"),  # junction lane, -1 where none is near
+        ("entry", "i8"),  # junction lane, -1 where none is near
         ("entry_m", "f8"),  # from its centre to the start of that lane; negative inside
         ("held", "?"),  # a light or a stop sign holds it there
-        ("stop_done", "i4"),  # the junction lane at whose stop sign it has stopped
+        ("stop_done", "i8"),  # the junction lane at whose stop sign it has stopped
         ("still_ticks", "i8"),
         ("brake_until", "i8"),  # tick: brakes hard until then
         # pedestrians
-        ("mode", "i1"),
-        ("direction", "i1"),  # +1 along the lane, -1 against it
-        ("side", "i1"),  # while crossing: +1 to the left, -1 to the right
+        ("mode", "i8"),
+        ("direction", "i8"),  # +1 along the lane, -1 against it
+        ("side", "i8"),  # while crossing: +1 to the left, -1 to the right
         ("mode_tick", "i8"),  # when the mode began
         # contact with the ego
         ("hit_tick", "i8"),  # of the last counted collision, -1: none
@@ -155,8 +155,8 @@ ACTOR = np.dtype(
         ("old_x", "f8"),
         ("old_y", "f8"),
         ("old_yaw", "f8"),
-        ("old_lane", "i4"),
-        ("old_sample", "i4"),
+        ("old_lane", "i8"),
+        ("old_sample", "i8"),
         ("old_s", "f8"),
         ("old_lateral", "f8"),
     ],
@@ -165,8 +165,8 @@ ACTOR = np.dtype(
 
 SCRIPT = np.dtype(
     [
-        ("type", "i4"),  # a `ScriptType`
-        ("phase", "i4"),  # 0 waiting, 1 playing, 2 over
+        ("type", "i8"),  # a `ScriptType`
+        ("phase", "i8"),  # 0 waiting, 1 playing, 2 over
         ("trigger_s", "f8"),  # m along the route
         ("place_s", "f8"),  # m along the route where its actor stands
         ("speed", "f8"),  # of its actor
@@ -175,7 +175,7 @@ SCRIPT = np.dtype(
     align=True,
 )
 
-EVENT = np.dtype([("kind", "i4"), ("other", "i4"), ("tick", "i8"), ("x", "f8"), ("y", "f8"), ("value", "f8")], align=True)
+EVENT = np.dtype([("kind", "i8"), ("other", "i8"), ("tick", "i8"), ("x", "f8"), ("y", "f8"), ("value", "f8")], align=True)
 
 
 class Worlds(NamedTuple):

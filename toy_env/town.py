@@ -23,20 +23,20 @@ STRAIGHT_RAD = 0.6
 
 LANE = np.dtype(
     [
-        ("first", "i4"),  # its samples: first .. last
-        ("last", "i4"),
+        ("first", "i8"),  # its samples: first .. last
+        ("last", "i8"),
         ("length", "f8"),
         ("speed_limit", "f8"),
-        ("junction", "i4"),
-        ("entry", "i4"),
-        ("signal", "i4"),
+        ("junction", "i8"),
+        ("entry", "i8"),
+        ("signal", "i8"),
         ("turns_left", "?"),  # in a junction, across the oncoming traffic
         ("near_edge", "f8"),  # m from the centre to the right edge of the road
         ("far_edge", "f8"),  # m from the centre to the left edge of the road, over the lanes of both directions
-        ("succ_first", "i4"),  # its rows of `successors`: succ_first .. succ_end - 1
-        ("succ_end", "i4"),
-        ("conflict_first", "i4"),  # likewise of `conflicts`
-        ("conflict_end", "i4"),
+        ("succ_first", "i8"),  # its rows of `successors`: succ_first .. succ_end - 1
+        ("succ_end", "i8"),
+        ("conflict_first", "i8"),  # likewise of `conflicts`
+        ("conflict_end", "i8"),
     ],
     align=True,
 )
@@ -51,13 +51,13 @@ SAMPLE = np.dtype(
         ("s", "f8"),
         ("half_width", "f8"),
         ("bend_speed", "f8"),  # m/s at which the bend here costs LATERAL_ACCEL, at most 100
-        ("lane", "i4"),
+        ("lane", "i8"),
     ],
     align=True,
 )
 """A sample of a lane's centre line, likewise."""
 
-SIGNAL = np.dtype([("junction", "i4"), ("phase", "i4"), ("phases", "i4")], align=True)
+SIGNAL = np.dtype([("junction", "i8"), ("phase", "i8"), ("phases", "i8")], align=True)
 """A traffic light, likewise."""
 
 
@@ -70,19 +70,19 @@ class Town(NamedTuple):
     """(S,) SAMPLE."""
     signals: NDArray[np.void]
     """(T,) SIGNAL."""
-    successors: NDArray[np.int32]
-    conflicts: NDArray[np.int32]
-    cell_start: NDArray[np.int32]
-    cell_sample: NDArray[np.int32]
+    successors: NDArray[np.int64]
+    conflicts: NDArray[np.int64]
+    cell_start: NDArray[np.int64]
+    cell_sample: NDArray[np.int64]
     """The spatial index, as in `Roads`."""
     cell_m: float
     cell_x0: float
     cell_y0: float
     cell_nx: int
     cell_ny: int
-    block_start: NDArray[np.int32]
+    block_start: NDArray[np.int64]
     """(nx * ny + 1,) rows of `place`, CSR over square blocks of BLOCK_M, row-major."""
-    place: NDArray[np.int32]
+    place: NDArray[np.int64]
     """(Q,) samples of driving lanes outside junctions where an actor may be put, PLACE_STEP_M apart, by block."""
     block_x0: float
     block_y0: float
@@ -104,16 +104,16 @@ def survey(network: RoadNetwork) -> Town:
     row = np.floor(roads.y[place] / BLOCK_M).astype(np.int64)
     nx, ny = int(np.ptp(column)) + 1, int(np.ptp(row)) + 1
     block = (row - row.min()) * nx + column - column.min()
-    block_start = np.zeros(nx * ny + 1, np.int32)
+    block_start = np.zeros(nx * ny + 1, np.int64)
     np.cumsum(np.bincount(block, minlength=nx * ny), out=block_start[1:])
     return Town(
         lanes=_lanes(roads),
         samples=_samples(roads),
         signals=_rows(SIGNAL, junction=roads.signal_junction, phase=roads.signal_phase, phases=roads.signal_phases),
-        successors=np.array(roads.succ, np.int32),
-        conflicts=np.array(roads.conflict, np.int32),
-        cell_start=np.array(roads.cell_start, np.int32),
-        cell_sample=np.array(roads.cell_sample, np.int32),
+        successors=np.array(roads.succ, np.int64),
+        conflicts=np.array(roads.conflict, np.int64),
+        cell_start=np.array(roads.cell_start, np.int64),
+        cell_sample=np.array(roads.cell_sample, np.int64),
         cell_m=float(roads.cell_m),
         cell_x0=float(roads.cell_x0),
         cell_y0=float(roads.cell_y0),
@@ -171,7 +171,7 @@ def _samples(roads: Roads) -> NDArray[np.void]:
     )
 
 
-def _places(roads: Roads) -> NDArray[np.int32]:
+def _places(roads: Roads) -> NDArray[np.int64]:
     """Samples where an actor may be put: on driving lanes, not in junctions, not at the very ends of a lane; at least one."""
     driving = roads.kind == LaneKind.DRIVING
     chosen: list[int] = []
@@ -183,7 +183,7 @@ def _places(roads: Roads) -> NDArray[np.int32]:
                 ahead = roads.s[sample] + PLACE_STEP_M
     if not chosen:
         chosen = [int(roads.start[np.flatnonzero(driving)[0]])]
-    return np.array(chosen, np.int32)
+    return np.array(chosen, np.int64)
 
 
 def _bend_speed(roads: Roads) -> NDArray[np.float64]:

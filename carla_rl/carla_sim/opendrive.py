@@ -118,7 +118,8 @@ def _sample(world_map: Any, road: int, lane_id: int, s0: float, s1: float) -> tu
             ]
         )
         longest = float(np.hypot(*np.diff(points[:, :2], axis=0).T).max())
-        if longest <= STEP_M:
+        # (coordinates are rounded afterwards)
+        if longest <= STEP_M - 1e-3:
             return waypoints, points
         steps = math.ceil(steps * max(longest / STEP_M, 1.01))
 

@@ -1,5 +1,6 @@
 """`record`, `sft`, `offline` and `plan`: from episodes to a model, and what the model says without a simulator."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,13 +31,17 @@ from carla_rl.types import CameraSpec
 def record(
     suite: options.Suite,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder; gets one folder an episode.")],
-    episodes: Annotated[int | None, typer.Option("--episodes", min=1, metavar="N", help="How many; all of the suite once without it.")] = None,
+    episodes: Annotated[
+        int | None, typer.Option("--episodes", min=1, metavar="N", help="How many; all of the suite once without it.")
+    ] = None,
     simulator: options.Simulator = "toy",
     policy: Annotated[str, typer.Option("--policy", metavar="NAME|module:Class", help="Who drives and is recorded.")] = "expert",
     noise: Annotated[
         float, typer.Option("--noise", min=0.0, max=1.0, help="Share of the time that the drive is disturbed; the recorded plan never is.")
     ] = 0.0,
-    camera: Annotated[list[str] | None, typer.Option("--camera", help="Record this camera's images too, e.g. front; may be repeated.")] = None,
+    camera: Annotated[
+        list[str] | None, typer.Option("--camera", help="Record this camera's images too, e.g. front; may be repeated.")
+    ] = None,
     controller: options.Controller = "default",
     decision_ticks: options.DecisionTicks = 2,
     routes: options.Routes = None,
@@ -66,7 +71,7 @@ def record(
     settings = PerturbationConfig(share=noise) if noise else None
     done: list[Recorded] = []
     try:
-        with progress() as bar:
+        with closing(bank.simulator), progress() as bar:
             task = bar.add_task(f"recording {bank.suite.name}", total=len(drives), note="")
             for written in record_episodes(
                 bank.simulator,
@@ -80,7 +85,9 @@ def record(
                 done.append(written)
                 bar.update(task, advance=1, note=f"{sum(item.frames for item in done)} frames")
     except KeyboardInterrupt:
-        raise RunFailure(f"interrupted: {len(done)} of {len(drives)} episodes are complete in {out}; give a new folder to start over") from None
+        raise RunFailure(
+            f"interrupted: {len(done)} of {len(drives)} episodes are complete in {out}; give a new folder to start over"
+        ) from None
     about = {
         "simulator": {"name": bank.simulator.info.kind.value, "description": bank.simulator.info.description},
         "suite": bank.record.model_dump(mode="json"),
@@ -90,14 +97,19 @@ def record(
         "controller": controller,
         "episodes": len(done),
         "frames": sum(item.frames for item in done),
-        "endings": {ending: sum(item.ending.name.lower() == ending for item in done) for ending in sorted({i.ending.name.lower() for i in done})},
+        "endings": {
+            ending: sum(item.ending.name.lower() == ending for item in done) for ending in sorted({i.ending.name.lower() for i in done})
+        },
         "environment": describe_environment(),
     }
     write_json(out / "recording.json", about)
     if json:
         print_json({"path": str(out), **{name: about[name] for name in ("episodes", "frames", "endings", "simulator", "suite", "policy")}})
         return
-    stdout.print(f"{about['episodes']} episodes, {about['frames']} frames by {driver.name} on {simulator} ({bank.suite.name}) in {out}", highlight=False)
+    stdout.print(
+        f"{about['episodes']} episodes, {about['frames']} frames by {driver.name} on {simulator} ({bank.suite.name}) in {out}",
+        highlight=False,
+    )
 
 
 def _repeat(episodes: tuple[Episode, ...], count: int) -> list[Episode]:
@@ -109,7 +121,8 @@ def sft(
     episodes: options.Episodes,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Gets model.pt and train_metrics.json.")],
     architecture: Annotated[
-        Literal["route_objects", "tiny_multicam"], typer.Option("--architecture", help="What the model sees: route and objects, or a camera.")
+        Literal["route_objects", "tiny_multicam"],
+        typer.Option("--architecture", help="What the model sees: route and objects, or a camera."),
     ] = "route_objects",
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training episodes.")] = SftConfig().epochs,
     batch: Annotated[int, typer.Option("--batch", min=2, help="Frames a step.")] = SftConfig().batch,
@@ -173,12 +186,12 @@ def offline(
 
 
 def plan(
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that looks through a camera (tiny_multicam).")],
+    checkpoint: Annotated[
+        Path, typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that looks through a camera (tiny_multicam).")
+    ],
     image: Annotated[Path, typer.Option("--image", metavar="FILE", help="An RGB picture of the front camera; any size.")],
     sft: options.Sft = None,
     speed: Annotated[float, typer.Option("--speed", help="m/s, for a delta head that reads it; a picture does not tell it.")] = 0.0,
 ) -> None:
     """One image through a checkpoint: JSON with `sft_waypoints`, `delta` (null without a delta head) and `waypoints`, H pairs in metres each."""
     print_json(plan_image(checkpoint, image, sft=sft, speed=speed))
-
-

@@ -1,5 +1,6 @@
 """`evaluate` and `train`: the closed loop from the command line."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,9 @@ def evaluate(
     simulator: options.Simulator,
     checkpoint: options.Checkpoint = None,
     policy: options.Policy = None,
-    agent: Annotated[Path | None, typer.Option("--agent", metavar="FILE", help="An agent file (see agents/) instead of the options.")] = None,
+    agent: Annotated[
+        Path | None, typer.Option("--agent", metavar="FILE", help="An agent file (see agents/) instead of the options.")
+    ] = None,
     sft: options.Sft = None,
     controller: options.Controller = "default",
     decision_ticks: options.DecisionTicks = 2,
@@ -70,7 +73,12 @@ def evaluate(
     }
     metrics, path = run_evaluation(ready, driver, config, out=out, run_id=run_id, steps=steps)
     if json:
-        print_json({"path": str(path), **{name: metrics[name] for name in ("run_id", "simulator", "suite", "policy", "summary", "skipped_scenarios")}})
+        print_json(
+            {
+                "path": str(path),
+                **{name: metrics[name] for name in ("run_id", "simulator", "suite", "policy", "summary", "skipped_scenarios")},
+            }
+        )
         return
     stdout.print(evaluation_table(f"{metrics['policy']['name']} on {metrics['suite']['name']}", metrics))
     for line in infraction_lines(metrics):
@@ -109,7 +117,7 @@ def run_evaluation(
     )
     done, score = 0, 0.0
     try:
-        with run, progress() as bar:
+        with closing(bank.simulator), run, progress() as bar:
             task = bar.add_task(f"driving {bank.suite.name}", total=len(bank.episodes), note="")
             for result in drive(ready.parts, bank.episodes, run, keep_steps=steps):
                 done += 1

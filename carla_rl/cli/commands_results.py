@@ -20,7 +20,9 @@ from carla_rl.scenario.suite import load_suite, shipped_suites
 def compare(
     run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run directory of `evaluate`: the baseline.")],
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another over the same suite.")],
-    force: Annotated[bool, typer.Option("--force", help="Compare runs made under different conditions; the differences are shown.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare runs made under different conditions; the differences are shown.")
+    ] = False,
     seed: options.Seed = 0,
     json: options.Json = False,
 ) -> None:
@@ -62,7 +64,9 @@ def suites(
         for scenario in loaded[0].scenarios:
             scripted = ", ".join(actor.type for actor in scenario.actors)
             traffic = scenario.traffic
-            table.add_row(scenario.scenario_id, scenario.town, str(scenario.seed), str(traffic.vehicles), str(traffic.pedestrians), scripted)
+            table.add_row(
+                scenario.scenario_id, scenario.town, str(scenario.seed), str(traffic.vehicles), str(traffic.pedestrians), scripted
+            )
     else:
         table = Table("suite", "split", "scenarios", "towns", "what for")
         for item in loaded:

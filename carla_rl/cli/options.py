@@ -9,30 +9,42 @@ Suite = Annotated[
     str, typer.Option("--suite", metavar="NAME|FILE", help="A shipped suite (see `carla-rl suites`), a suite .toml or a CARLA route .xml.")
 ]
 Routes = Annotated[
-    str | None, typer.Option("--routes", help="Only these routes of the suite: ids, ranges or towns, e.g. [b]0-3,7[/b] or [b]Town01,Town02[/b].")
+    str | None,
+    typer.Option("--routes", help="Only these routes of the suite: ids, ranges or towns, e.g. [b]0-3,7[/b] or [b]Town01,Town02[/b]."),
 ]
 Simulator = Annotated[str, typer.Option("--simulator", help="What to drive on. Never chosen silently: it is written into every record.")]
 Maps = Annotated[
     list[Path] | None,
-    typer.Option("--maps", metavar="DIR", help="Folder with maps (.xodr, .xodr.gz, compiled .npz); may be repeated. `maps` beside the suite is found."),
+    typer.Option(
+        "--maps",
+        metavar="DIR",
+        help="Folder with maps (.xodr, .xodr.gz, compiled .npz); may be repeated. `maps` beside the suite is found.",
+    ),
 ]
 SkipUnsupported = Annotated[
-    bool, typer.Option("--skip-unsupported", help="Leave out scripted scenarios that the simulator cannot play, and list them in the results.")
+    bool,
+    typer.Option("--skip-unsupported", help="Leave out scripted scenarios that the simulator cannot play, and list them in the results."),
 ]
 Repetitions = Annotated[int, typer.Option("--repetitions", min=1, help="Drives of each route, each with its own seed.")]
 NumEnvs = Annotated[int, typer.Option("--num-envs", min=1, help="Worlds simulated at once. Changes the speed, never the results.")]
 DecisionTicks = Annotated[int, typer.Option("--decision-ticks", min=1, max=20, help="Simulator ticks (0.05 s) between two plans.")]
 Controller = Annotated[str, typer.Option("--controller", help="Preset of the waypoint controller: default, transfuser, tcp or pdm_lite.")]
 Policy = Annotated[
-    str | None, typer.Option("--policy", metavar="NAME|module:Class", help="[b]expert[/b] (rule-based, privileged) or a policy class of your own.")
+    str | None,
+    typer.Option("--policy", metavar="NAME|module:Class", help="[b]expert[/b] (rule-based, privileged) or a policy class of your own."),
 ]
-Checkpoint = Annotated[Path | None, typer.Option("--checkpoint", metavar="FILE", help="An SFT model.pt, its latest.pt, or an RL checkpoint.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="FILE", help="An SFT model.pt, its latest.pt, or an RL checkpoint.")
+]
 Sft = Annotated[
-    Path | None, typer.Option("--sft", metavar="FILE", help="The SFT model under a checkpoint of the earlier delta trainer, which holds none.")
+    Path | None,
+    typer.Option("--sft", metavar="FILE", help="The SFT model under a checkpoint of the earlier delta trainer, which holds none."),
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the run directory is made.")]
 RunId = Annotated[str | None, typer.Option("--run-id", help="Name of the run directory; made from the time without it.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw of the command.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output; everything else goes to standard error.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of torch.")]
-Episodes = Annotated[str, typer.Option("--episodes", metavar="GLOB", help="Recorded episodes: a quoted pattern such as 'data/*/episode.json'.")]
+Episodes = Annotated[
+    str, typer.Option("--episodes", metavar="GLOB", help="Recorded episodes: a quoted pattern such as 'data/*/episode.json'.")
+]

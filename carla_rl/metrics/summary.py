@@ -81,20 +81,19 @@ def _town(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     }
 
 
-def training_metrics(
-    run_id: str, returns: Sequence[float], ades: Sequence[float | None] = (), fdes: Sequence[float | None] = ()
-) -> dict[str, Any]:
-    """The headline of a training run's metrics.json; the names are those of the seed notes, where `reward` is an episode's return.
+def training_metrics(run_id: str, results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """The headline of a training run's metrics.json over the given episodes; the names are those of the seed notes.
 
-    One entry an episode; `ades` and `fdes` in metres may be those of other episodes (a validation) than `returns`.
+    `reward` there means an episode's return; episodes without one (or without ADE/FDE) are left out of that mean.
     """
+    returns = [result.episode_return for result in results if result.episode_return is not None]
     avg_reward, std_reward = mean_std(returns)
     return {
         "run_id": run_id,
-        "total_episodes": len(returns),
+        "total_episodes": len(results),
         "avg_reward": avg_reward,
         "std_reward": std_reward,
-        "avg_ade": mean_std(ades)[0],
-        "avg_fde": mean_std(fdes)[0],
+        "avg_ade": mean_std(result.ade for result in results)[0],
+        "avg_fde": mean_std(result.fde for result in results)[0],
         "best_reward": max(returns, default=None),
     }

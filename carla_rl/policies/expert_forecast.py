@@ -21,6 +21,7 @@ STEPS = 26
 """Forecast poses: now and up to 5 s."""
 ALIGNED = math.radians(35.0)
 """An object whose direction differs less from the path's (either way) is taken to follow the road."""
+ASKEW = math.radians(4.0)
 SHARED_ROAD_M = 6.0
 """How far beside the path it may be for that."""
 
@@ -73,7 +74,9 @@ def foresee(objects: NDArray[np.float32], path: Path, k: Numbers, others: Others
             continue
         soft = k.walker_side if walker or row[KIND] == BICYCLE else 0.0
         others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
-        shares_road = abs(d) < SHARED_ROAD_M and min(abs(turn), math.pi - abs(turn)) < ALIGNED and not walker
+        # one that drives askew beside the path is on a lane that the path comes from or leads to
+        askew = ASKEW < abs(turn) < ALIGNED
+        shares_road = abs(d) < SHARED_ROAD_M and min(abs(turn), math.pi - abs(turn)) < ALIGNED and not walker and not askew
         if shares_road:
             _along_road(path, s, d, turn, forward, others.pose[crossing])
         else:
@@ -92,10 +95,12 @@ def _straight(x: float, y: float, yaw: float, speed: float, pose: NDArray[np.flo
 
 @numba.njit(cache=True)
 def _along_road(path: Path, s: float, d: float, turn: float, forward: float, pose: NDArray[np.float64]) -> None:
-    """Constant offset from the path, constant speed along it."""
-    row = 0
+    """Constant speed along the path and, lane changes of the path aside, a constant offset from it."""
+    row = row_at(path, s, 0)
+    lane = d + path.shift[row]
     for j in range(STEPS):
         place = s + forward * j * STEP_S
         row = row_at(path, place, row)
         x, y, yaw = pose_at(path, place, row)
+        d = lane - path.shift[row]
         pose[j, 0], pose[j, 1], pose[j, 2] = x - d * math.sin(yaw), y + d * math.cos(yaw), yaw + turn

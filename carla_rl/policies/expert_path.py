@@ -18,6 +18,11 @@ FINE = 4
 """Table rows for each route point."""
 ROWS = (ROUTE_POINTS - 1) * FINE + 1
 """Rows of the path's table: one each 0.5 m of the route."""
+CHANGE_POINTS = (4, 24)
+"""A lane change takes at least and at most so many route points."""
+CHANGE_M = (2.4, 5.0)
+"""A route that leaves its line by so much, at least and at most, and goes on in parallel has changed the lane."""
+PARALLEL = math.sin(0.12)
 
 
 class Path(NamedTuple):
@@ -31,12 +36,14 @@ class Path(NamedTuple):
     """m from the ego along the path, increasing, s[0] = 0."""
     curvature: NDArray[np.float64]
     """1/m, of the route beneath, not negative."""
+    shift: NDArray[np.float64]
+    """m to the left that the route has moved from the lane that it starts on: not 0 from a lane change on."""
 
 
 @numba.njit(cache=True)
 def empty_path() -> Path:
     """Room for a path."""
-    return Path(np.empty(ROWS), np.empty(ROWS), np.empty(ROWS), np.empty(ROWS), np.empty(ROWS))
+    return Path(np.empty(ROWS), np.empty(ROWS), np.empty(ROWS), np.empty(ROWS), np.empty(ROWS), np.empty(ROWS))
 
 
 @numba.njit(cache=True)
@@ -95,6 +102,29 @@ def build_path(route: NDArray[np.float32], speed: float, yaw_rate: float, k: Num
         path.s[row] = path.s[row - 1] + max(math.hypot(dx, dy), 1e-6)
         path.yaw[row] = math.atan2(dy, dx)
     path.yaw[0] = path.yaw[1]
+    _find_lane_change(route, path)
+
+
+@numba.njit(cache=True)
+def _find_lane_change(route: NDArray[np.float32], path: Path) -> None:
+    """Fill `path.shift` for the first lane change of the route; zeros where there is none."""
+    path.shift[:] = 0.0
+    for end in range(CHANGE_POINTS[0], ROUTE_POINTS - 1):
+        bx, by = _tangent(route, end)
+        for begin in range(max(end - CHANGE_POINTS[0], 0), max(end - CHANGE_POINTS[1], -1), -1):
+            ax, ay = _tangent(route, begin)
+            if abs(ax * by - ay * bx) > PARALLEL or ax * bx + ay * by < 0.0:
+                continue
+            # across the mean direction a plain arc moves by nothing
+            mx, my = 0.5 * (ax + bx), 0.5 * (ay + by)
+            total = mx * (route[end, 1] - route[begin, 1]) - my * (route[end, 0] - route[begin, 0])
+            if not CHANGE_M[0] < abs(total) < CHANGE_M[1]:
+                continue
+            for row in range(begin * FINE, ROWS):
+                i = min(row // FINE, end)
+                across = mx * (route[i, 1] - route[begin, 1]) - my * (route[i, 0] - route[begin, 0])
+                path.shift[row] = min(max(across / total, 0.0), 1.0) * total
+            return
 
 
 @numba.njit(cache=True)

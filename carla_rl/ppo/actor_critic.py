@@ -31,6 +31,9 @@ class ActorCritic(Policy, Protocol):
     def sample_with(self, generator: torch.Generator | None) -> None:
         """Sample actions with this generator from now on; with None drive the mean."""
 
+    def normalise(self, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
+        """From now on the features are (features - mean) * scale, both (D,); identity before."""
+
     def values(self, observation: Observation) -> NDArray[np.float32]:
         """(M,) values of any M observations, read to bootstrap."""
 

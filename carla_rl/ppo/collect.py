@@ -3,6 +3,7 @@
 What a training is watched by is counted on the way. Knows the loop and the reward, not the learner.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,8 @@ from carla_rl.ppo.actor_critic import ActorCritic
 from carla_rl.ppo.buffer import RolloutBuffer
 from carla_rl.reward import RewardConfig, RewardTerms, rewards
 from carla_rl.types import Ending, Infraction
+
+Watch = Callable[[Decision, RewardTerms], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ class RolloutStats:
 class Collector:
     """The loop, the policy and the reward joined; goes on where the last rollout stopped."""
 
-    def __init__(self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig) -> None:
+    def __init__(self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, watch: Watch | None = None) -> None:
+        """`watch` is shown every decision with what it earned, e.g. to measure the episodes."""
+        self._watch = watch
         self._loop = loop
         self._policy = policy
         self._reward = reward
@@ -91,8 +96,19 @@ class Collector:
                 terminal_values=self._terminal_values(decision),
             )
             self._count(stats, decision, earned)
+            if self._watch is not None:
+                self._watch(decision, earned)
         assert buffer is not None
         return buffer, self._last_values(), stats
+
+    def features(self, decisions: int) -> NDArray[np.float32]:
+        """Drive so many decisions and return the features (B, D) that the heads saw; nothing is learned from them."""
+        seen = []
+        for _ in range(decisions):
+            decision = self._drive()
+            seen.append(decision.plan.extras["features"][decision.active])
+            self._count(RolloutStats(), decision, rewards(decision.before, decision.after, decision.active, self._reward))
+        return np.concatenate(seen)
 
     def _drive(self) -> Decision:
         """One decision of all envs."""

@@ -16,6 +16,9 @@ class PPOConfig(Config):
     decisions: int = Field(default=1_500_000, gt=0, description="decisions of all envs together to train on; rounded up to whole updates")
     num_envs: int = Field(default=256, gt=0, description="envs driven at the same time, N")
     rollout: int = Field(default=64, gt=0, description="decisions per env and update, T")
+    calibration: int = Field(
+        default=20, ge=0, description="decisions per env that the untrained policy drives first, to normalise the heads' features; 0: none"
+    )
     epochs: int = Field(default=6, gt=0, description="passes over each rollout")
     minibatch: int = Field(default=1024, gt=1, description="decisions per gradient step")
 

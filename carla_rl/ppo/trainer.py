@@ -14,22 +14,27 @@ from carla_rl.errors import UsageError
 from carla_rl.loop import ClosedLoop
 from carla_rl.ppo.actor_critic import ActorCritic, sampling
 from carla_rl.ppo.buffer import RolloutBuffer
-from carla_rl.ppo.collect import Collector
+from carla_rl.ppo.collect import Collector, Watch
 from carla_rl.ppo.config import PPOConfig
 from carla_rl.ppo.record import UpdateRecord
 from carla_rl.ppo.scaling import ReturnScale
 from carla_rl.ppo.update import PPOUpdate
 from carla_rl.reward import RewardConfig
 
+SMALLEST_DEVIATION = 0.1
+"""A feature that hardly varied during calibration is not blown up by more than the inverse of this."""
+
 
 class Trainer:
     """Trains the delta head and the value head of a policy on episodes of a closed loop, online.
 
     `loop` has `config.num_envs` envs and a source of episodes that never ends.
-    The frozen part of the policy is neither run nor changed by an update.
+    The frozen part of the policy is neither run nor changed by an update. `watch` is shown every decision of the training.
     """
 
-    def __init__(self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, config: PPOConfig, seed: int) -> None:
+    def __init__(
+        self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, config: PPOConfig, seed: int, watch: Watch | None = None
+    ) -> None:
         if len(loop.started) != config.num_envs:
             raise UsageError(
                 f"PPO's num_envs is {config.num_envs}, but the loop drives {len(loop.started)} envs; give both the same number"
@@ -42,7 +47,7 @@ class Trainer:
         """Decisions driven."""
         actions, order = np.random.SeedSequence(seed).generate_state(2, np.uint64)
         self._noise = torch.Generator().manual_seed(int(actions))
-        self._collector = Collector(loop, policy, reward)
+        self._collector = Collector(loop, policy, reward, watch)
         self._learner = PPOUpdate(policy, config, torch.Generator().manual_seed(int(order)))
         self._scale = ReturnScale(config.num_envs, config.gamma)
         self._buffer: RolloutBuffer | None = None
@@ -53,8 +58,16 @@ class Trainer:
         Raises:
             RunFailure: training diverged, or the simulator gave a state that is not finite.
         """
+        if self.update == 0 and self.config.calibration:
+            self._calibrate()
         while self.update < self.config.updates:
             yield self._one_update()
+
+    def _calibrate(self) -> None:
+        """Drive the untrained policy and fix the features' normaliser: mean 0 and standard deviation 1 over what was seen."""
+        with sampling(self.policy, self._noise):
+            features = self._collector.features(self.config.calibration)
+        self.policy.normalise(features.mean(axis=0), 1.0 / np.maximum(features.std(axis=0), SMALLEST_DEVIATION))
 
     def _one_update(self) -> UpdateRecord:
         config = self.config

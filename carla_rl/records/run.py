@@ -99,30 +99,9 @@ class RunDirectory:
         Raises:
             UsageError: `out` cannot be written, the run id is no plain name, or there is a run of that id already.
         """
-        make_folder(out)
-        path = out / (new_run_id(kind, now) if run_id is None else check_run_id(run_id))
-        if (path / "config.json").exists():
-            raise UsageError(f"{path}: holds a run already; give another --run-id, or none")
-        make_folder(path)
-        environment = describe_environment()
-        facts = {
-            "simulator": SimulatorRecord(
-                name=simulator.kind.value,
-                kind=simulator.kind.value,
-                description=simulator.description,
-                version=simulator.version,
-                parameters=simulator.parameters,
-            ).model_dump(mode="json"),
-            "suite": suite.model_dump(mode="json"),
-            "policy": policy.model_dump(mode="json"),
-            "protocol": {"tick_s": TICK_S, "score": DEFAULT_SCORE, **protocol},
-        }
-        started = (now or datetime.now()).astimezone().isoformat(timespec="seconds")
-        write_json(
-            path / "config.json", {"format": FORMAT, "run_id": path.name, "command": kind, "started": started, "config": dict(config)}
+        run = cls(
+            *start_run(out, kind, config=config, simulator=simulator, suite=suite, policy=policy, protocol=protocol, run_id=run_id, now=now)
         )
-        write_json(path / "environment.json", {"run_id": path.name, **facts, **environment})
-        run = cls(path, facts, environment["git"])
         run._write_metrics(complete=False)
         return run
 
@@ -185,6 +164,49 @@ class RunDirectory:
         data = self._metrics(complete=complete)
         write_json(self.path / "metrics.json", data)
         return data
+
+
+def start_run(
+    out: Path,
+    kind: str,
+    *,
+    config: Mapping[str, Any],
+    simulator: SimulatorInfo,
+    suite: SuiteRecord,
+    policy: PolicyRecord,
+    protocol: Mapping[str, Any],
+    run_id: str | None = None,
+    now: datetime | None = None,
+) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """Make `<out>/<run_id>` with config.json and environment.json; returns the folder, the facts of the run, and git's state.
+
+    The arguments are those of `RunDirectory.create`.
+
+    Raises:
+        UsageError: `out` cannot be written, the run id is no plain name, or there is a run of that id already.
+    """
+    make_folder(out)
+    path = out / (new_run_id(kind, now) if run_id is None else check_run_id(run_id))
+    if (path / "config.json").exists():
+        raise UsageError(f"{path}: holds a run already; give another --run-id, or none")
+    make_folder(path)
+    environment = describe_environment()
+    facts = {
+        "simulator": SimulatorRecord(
+            name=simulator.kind.value,
+            kind=simulator.kind.value,
+            description=simulator.description,
+            version=simulator.version,
+            parameters=simulator.parameters,
+        ).model_dump(mode="json"),
+        "suite": suite.model_dump(mode="json"),
+        "policy": policy.model_dump(mode="json"),
+        "protocol": {"tick_s": TICK_S, "score": DEFAULT_SCORE, **protocol},
+    }
+    started = (now or datetime.now()).astimezone().isoformat(timespec="seconds")
+    write_json(path / "config.json", {"format": FORMAT, "run_id": path.name, "command": kind, "started": started, "config": dict(config)})
+    write_json(path / "environment.json", {"run_id": path.name, **facts, **environment})
+    return path, facts, environment["git"]
 
 
 def evaluation_metrics(

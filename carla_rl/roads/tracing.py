@@ -32,7 +32,7 @@ _OFFSET_COST = 10.0
 
 _DRAWS = 500
 _ROOM_M = 5.0
-"""A drawn route starts at least this far inside its first lane."""
+"""A drawn route starts and ends at least this far inside its lanes."""
 _CHANGE_SHARE = 0.3
 """Share of the long lanes of a drawn route on which it changes lanes where it may."""
 _TURN_WEIGHT = 3.0
@@ -141,8 +141,9 @@ def _walk(network: RoadNetwork, graph: LaneGraph, random: np.random.Generator, t
         seen |= {lane, to}
         end = (s + left_m) * graph.length[to] / graph.length[lane]
         if roads.junction[to] == -1 and end <= graph.length[to]:
-            # not right behind the entry of the lane nor at its very end: a destination stands clear of junctions
-            if end - (0.0 if legs else s) < 1.0:
+            # a destination stands clear of junctions
+            end = min(end, graph.length[to] - _ROOM_M)
+            if end < _ROOM_M or (not legs and end < s + _ROOM_M):
                 return []
             return [*legs, Leg(lane, to, s, end)]
         legs.append(Leg(lane, to, s, graph.length[to]))
@@ -248,7 +249,7 @@ def _points(network: RoadNetwork, graph: LaneGraph, leg: Leg, last: bool) -> tup
 def _across(
     network: RoadNetwork, graph: LaneGraph, chain: Sequence[int], share: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Rows and lanes at the given shares of a section; the change from the first lane of the chain to the last begins at the first share."""
+    """Rows and lanes at the given shares of a section; the change from the chain's first lane to its last begins at the first share."""
     lines = np.stack([_interpolate(network, lane, share * graph.length[lane]) for lane in chain])
     if len(chain) == 1:
         return lines[0], np.full(len(share), chain[0], np.int32)

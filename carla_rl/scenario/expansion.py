@@ -147,17 +147,20 @@ def _weather(default: Weather, choice: tuple[Weather, ...] | None, *key: str | i
 
 def _strewn(draw: Draw, network: RoadNetwork, route: Route, key: str) -> tuple[ScriptedActor, ...]:
     """Scripted actors along the route: each template's share, at random places that are open and apart; fewer where there is no room."""
+    wanted: list[tuple[int, int, int]] = []
+    for index, template in enumerate(draw.actors):
+        share = template.per_km * route.length / 1000.0
+        count = int(share) + (unit("count", index, key, draw.seed) < share % 1.0)
+        # a random order: where room is short, no type comes first
+        wanted += [(whole("order", index, number, key, draw.seed), index, number) for number in range(count)]
     free = places.open_stretches(network, route)
     chosen: list[tuple[float, ActorTemplate]] = []
-    for template_number, template in enumerate(draw.actors):
-        wanted = template.per_km * route.length / 1000.0
-        count = int(wanted) + (unit("count", template_number, key, draw.seed) < wanted % 1.0)
-        for number in range(count):
-            if not len(free):
-                break
-            s = float(free[whole("place", template_number, number, key, draw.seed) % len(free)])
-            free = free[abs(free - s) >= places.APART_M]
-            chosen.append((s, template))
+    for _, index, number in sorted(wanted):
+        if not len(free):
+            break
+        s = float(free[whole("place", index, number, key, draw.seed) % len(free)])
+        free = free[abs(free - s) >= places.APART_M]
+        chosen.append((s, draw.actors[index]))
     actors = []
     names: Counter[str] = Counter()
     for s, template in sorted(chosen, key=lambda item: item[0]):

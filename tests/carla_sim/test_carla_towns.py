@@ -84,12 +84,16 @@ def test_bridges_of_town04_are_told_apart(towns):
     assert crossed > 0
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
-def test_all_longest6_routes_are_traced_as_meant(towns, version):
-    count = 0
-    for name, town, positions in longest6(version):
-        network = towns[town]
-        route = trace(network, positions, f"longest6 {version} route {name}")
+@pytest.fixture(scope="module")
+def routes(towns):
+    """(version, id) -> positions and the route traced through them."""
+    drives = [(version, *drive) for version in ("v1", "v2") for drive in longest6(version)]
+    return {(v, name): (positions, trace(towns[town], positions, f"longest6 {v} route {name}")) for v, name, town, positions in drives}
+
+
+def test_all_longest6_routes_are_traced_as_meant(routes):
+    assert len(routes) == 36
+    for (_, name), (positions, route) in routes.items():
         straight = sum(math.dist(a[:2], b[:2]) for a, b in itertools.pairwise(positions))
         # route 22 circles a roundabout more than once; the others bend a little only
         assert straight <= route.length < (1.13 if name == "22" else 1.07) * straight
@@ -99,10 +103,8 @@ def test_all_longest6_routes_are_traced_as_meant(towns, version):
             assert np.hypot(route.x - x, route.y - y).min() < 1.0
         turns = np.diff(np.unwrap(np.arctan2(np.diff(route.y), np.diff(route.x))))
         assert np.abs(turns).max() < 0.5
-        count += 1
-    assert count == 18
 
 
-def test_both_dialects_of_longest6_are_the_same_routes(towns):
-    lanes = [{name: trace(towns[town], positions, name).lanes for name, town, positions in longest6(v)} for v in ("v1", "v2")]
-    assert lanes[0] == lanes[1]
+def test_both_dialects_of_longest6_are_the_same_routes(routes):
+    for (version, name), (_, route) in routes.items():
+        assert version == "v2" or route.lanes == routes["v2", name][1].lanes

@@ -109,12 +109,12 @@ def chain(*types_and_signals):
 
 
 def sign(number, s, value):
-    valid = '<validity fromLane="-1" toLane="-1"/>'
-    return f'<signal id="{number}" s="{s}" t="-3" type="274" subtype="-1" value="{value}" unit="km/h" dynamic="no" orientation="+">{valid}</signal>'
+    what = f'type="274" subtype="-1" value="{value}" unit="km/h" dynamic="no"'
+    return f'<signal id="{number}" s="{s}" t="-5" orientation="+" {what}><validity fromLane="-1" toLane="-1"/></signal>'
 
 
 def test_speed_signs_rule_from_where_they_stand_until_another_limit(tmp_path):
-    fifty, hundred = ('<type s="0" type="town"><speed max="{}" unit="km/h"/></type>'.format(v) for v in (50, 100))
+    fifty, hundred = (f'<type s="0" type="town"><speed max="{v}" unit="km/h"/></type>' for v in (50, 100))
     network = compile_opendrive(
         write(tmp_path, *chain((fifty, ""), ("", sign(1, 10, 72)), ("", ""), ("", sign(2, 40, 36)), ("", ""), (hundred, "")))
     )
@@ -176,10 +176,9 @@ def crossing(signals_a="", signals_b="", controllers=""):
     return [*parts, f'<junction id="100" name="">{links}{tail}</junction>', controllers]
 
 
-def standing(number, kind, value=-1):
-    valid = '<validity fromLane="-1" toLane="-1"/>'
-    dynamic = "yes" if kind == "1000001" else "no"
-    return f'<signal id="{number}" s="39" t="-5" type="{kind}" subtype="-1" value="{value}" dynamic="{dynamic}" orientation="+">{valid}</signal>'
+def standing(number, kind):
+    what = f'type="{kind}" subtype="-1" value="-1" dynamic="{"yes" if kind == "1000001" else "no"}"'
+    return f'<signal id="{number}" s="39" t="-5" orientation="+" {what}><validity fromLane="-1" toLane="-1"/></signal>'
 
 
 def test_crossing_lanes_conflict_and_signs_rule_the_entry(tmp_path):
@@ -204,8 +203,8 @@ def test_phases_come_from_controllers_else_from_headings(tmp_path, controllers, 
     assert list(roads.signal_id[roads.signal[[a, b]]]) == [8, 9]
     assert list(roads.signal_phase[roads.signal[[a, b]]]) == phases
     assert set(roads.signal_phases) == {max(phases) + 1}
-    # the lamp of road 1 stands at s = 39, t = -5: beside the end of the road
-    np.testing.assert_allclose((roads.signal_x[roads.signal[a]], roads.signal_y[roads.signal[a]]), (-11, -5), atol=0.01)
+    # the lamp of road 1 stands at s = 39, t = -5, beside the end of the road (CARLA moves signals a little)
+    np.testing.assert_allclose((roads.signal_x[roads.signal[a]], roads.signal_y[roads.signal[a]]), (-11, -5), atol=0.3)
 
 
 def bad(tmp_path, text):

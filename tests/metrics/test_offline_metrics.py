@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from carla_rl.metrics.offline import displacement, offline_metrics
-from carla_rl.metrics.summary import mean_std, rate_per_km, training_metrics
+from carla_rl.metrics.summary import mean_std, rate_per_km, summarize, training_metrics
 
 
 def test_two_plans_by_hand() -> None:
@@ -77,3 +77,4 @@ def test_summaries_by_hand() -> None:
     assert rate_per_km(3, 1.5) == 2.0
     assert rate_per_km(3, 0.0) == 3000.0  # the leaderboard's floor of one metre
     assert training_metrics("r", [])["best_reward"] is None
+    assert summarize([])["driving_score_mean"] is None

@@ -103,7 +103,7 @@ class FirstWaypoint:
 
 
 class TinyPolicy:
-    """Features [speed, 1]; a frozen linear plan of one waypoint; the action is added to it."""
+    """Features [speed, 1], normalised; a frozen plan of one waypoint, always the same; the action is added to it."""
 
     name = "tiny"
     needs = Needs()
@@ -118,6 +118,7 @@ class TinyPolicy:
         nn.init.zeros_(self.delta_head[2].weight)
         nn.init.zeros_(self.delta_head[2].bias)
         self.log_std = torch.zeros(2)
+        self.mean, self.scale = np.zeros(2, np.float32), np.ones(2, np.float32)
         self._generator: torch.Generator | None = None
 
     def reset(self, envs: np.ndarray) -> None:
@@ -126,16 +127,20 @@ class TinyPolicy:
     def sample_with(self, generator: torch.Generator | None) -> None:
         self._generator = generator
 
+    def normalise(self, mean: np.ndarray, scale: np.ndarray) -> None:
+        self.mean, self.scale = mean, scale
+
     def features(self, observation: Observation) -> Tensor:
         speed = torch.from_numpy(observation.speed)
-        return torch.stack((speed, torch.ones_like(speed)), dim=-1)
+        raw = torch.stack((speed, torch.ones_like(speed)), dim=-1)
+        return (raw - torch.from_numpy(self.mean)) * torch.from_numpy(self.scale)
 
     @torch.no_grad()
     def plan(self, observation: Observation) -> Plan:
         features = self.features(observation)
-        sft, mean = self.sft(features), self.delta_head(features)
+        sft, mean = self.sft(torch.ones_like(features)), self.delta_head(features)
         if self._generator is None:
-            return Plan((sft + mean)[:, None].numpy(), sft[:, None].numpy())
+            return Plan((sft + mean)[:, None].numpy(), sft[:, None].numpy(), {"features": features.numpy()})
         action = mean + self.log_std.exp() * torch.randn(mean.shape, generator=self._generator)
         extras = {
             "features": features.numpy(),

@@ -26,8 +26,8 @@ def steady(speed, throttle, steer):
 
 
 def settings(**changed) -> PPOConfig:
-    defaults = {"decisions": 64 * 32 * 40, "num_envs": 64, "rollout": 32, "minibatch": 512, "epochs": 6, "delta_lr": 1e-2, "value_lr": 1e-2}
-    return PPOConfig(**(defaults | changed))
+    defaults = {"decisions": 64 * 32 * 40, "num_envs": 64, "rollout": 32, "minibatch": 512, "epochs": 6, "calibration": 0}
+    return PPOConfig(**(defaults | {"delta_lr": 1e-2, "value_lr": 1e-2} | changed))
 
 
 def make_trainer(worlds: Worlds, policy: TinyPolicy | None = None, seed: int = 0, **changed) -> Trainer:
@@ -130,10 +130,23 @@ def test_the_record_counts_what_happened():
     assert all(np.isfinite(value) for value in scalars.values())
 
 
+def test_calibration_normalises_the_features_once():
+    trainer = make_trainer(Worlds(10, quadratic), decisions=160, rollout=8, minibatch=16, calibration=2)
+    policy = trainer.policy
+    records = trainer.updates()
+    next(records)
+    # Twenty episodes have seen each of the five speeds four times: mean .5, deviation sqrt(.125); the second feature never varies.
+    np.testing.assert_allclose(policy.mean, [0.5, 1.0], atol=1e-6)
+    np.testing.assert_allclose(policy.scale, [8.0**0.5, 10.0], rtol=1e-6)
+    seen = policy.mean.copy()
+    next(records)
+    assert np.array_equal(policy.mean, seen)
+
+
 def test_sampling_is_off_again_between_updates():
     trainer = small()
     next(trainer.updates())
-    assert not trainer.policy.plan(see(SPEEDS)).extras
+    assert "log_prob" not in trainer.policy.plan(see(SPEEDS)).extras
 
 
 def test_a_source_that_runs_dry_leaves_idle_envs_out_and_then_fails():

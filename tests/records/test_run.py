@@ -226,19 +226,22 @@ def test_a_run_id_may_be_given_once(tmp_path: Path) -> None:
             create(tmp_path, run_id=name)
 
 
-def test_a_training_run_has_the_names_of_the_notes(tmp_path: Path) -> None:
+def test_a_training_run_has_the_names_of_the_notes(finished: Path, tmp_path: Path) -> None:
     run = create(tmp_path, now=datetime(2026, 2, 18, 19, 30))
+    episodes = read_run(finished).episodes
     with run:
-        run.headline(training_metrics(run.run_id, [1.0, 3.0], [0.5, None], [0.75]))
+        run.headline(training_metrics(run.run_id, episodes))
         with pytest.raises(ValueError, match="summary"):
             run.headline({"summary": 1})
     metrics = json.loads((run.path / "metrics.json").read_text())
     for name in ("training_metrics", "metrics"):
         jsonschema.validate(metrics, load_schema(name))
     assert metrics["run_id"].startswith("evaluate-20260218-193000-")
-    assert (metrics["total_episodes"], metrics["avg_reward"], metrics["best_reward"]) == (2, 2.0, 3.0)
-    assert (metrics["std_reward"], metrics["avg_ade"], metrics["avg_fde"]) == (pytest.approx(2**0.5), 0.5, 0.75)
-    assert metrics["complete"] is True
+    # 25, 17 and 13 decisions at 0.25 each
+    assert (metrics["total_episodes"], metrics["best_reward"], metrics["complete"]) == (3, 6.25, True)
+    assert metrics["avg_reward"] == pytest.approx(55 / 3 / 4)
+    assert metrics["std_reward"] == pytest.approx(np.std([6.25, 4.25, 3.25], ddof=1))
+    assert (metrics["avg_ade"], metrics["avg_fde"]) == (0.0, 0.0)
 
 
 def _git(folder: Path, *arguments: str) -> None:

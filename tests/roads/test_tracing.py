@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from roads.handmade import handmade
 
 from carla_rl.errors import UsageError
+from carla_rl.roads.lookup import project
 from carla_rl.roads.tracing import draw_route, route_key, trace
 from toy_env.towns import TOWNS, load_town
 
@@ -110,6 +111,8 @@ def test_a_drawn_route_is_traced_back(town, seed):
     check_points(route)
     assert 200.0 <= route.length <= 500.0
     assert network.roads.junction[route.lane[0]] == network.roads.junction[route.lane[-1]] == -1
+    last = route.lane[-1]
+    assert 4.9 < project(network.roads, last, route.x[-1], route.y[-1])[0] < network.roads.length[last] - 4.9
     assert len(set(route.lanes)) == len(route.lanes)
     for a, b in itertools.pairwise(route.lanes):
         assert b in network.successors(a) or b in (network.roads.left[a], network.roads.right[a])

@@ -39,7 +39,7 @@ seed = 9
 length_m = [150, 300]
 traffic = { vehicles = [3, 7], headway_s = [1.0, 2.0] }
 weather = ["ClearNoon", "CloudyNoon"]
-actors = [{ type = "DynamicObjectCrossing", per_km = 4.0 }, { type = "HardBreakRoute", per_km = 4.0, parameters = { distance = 20 } }]
+actors = [{ type = "HardBreakRoute", per_km = 5.0, parameters = { distance = 20 } }, { type = "DynamicObjectCrossing", per_km = 5.0 }]
 """
 
 
@@ -117,7 +117,7 @@ def test_a_selection_is_what_the_suite_then_holds(tmp_path: Path) -> None:
 RING = '[suite]\nname = "r"\nsplit = "validation"\n[[draw]]\ntown = "ring"\ncount = 4000\nseed = 1\nlength_m = [150, 160]\n'
 BAD = {
     "town": (SUITE.replace('town = "grid"', 'town = "gird"'), "scenario by-hand", "gird"),
-    "drawn town": (SUITE.replace('town = "roundabout"', 'town = "Town99"'), "roundabout-val", "Town99"),
+    "drawn town": (SUITE.replace('town = "roundabout"', 'town = "Town99"'), "draw Town99-val", "no town is called 'Town99'"),
     "off the road": (SUITE.replace("[20, 88.2]", "[20, 60]"), "scenario by-hand", "position 1"),
     "past the end": (SUITE.replace("at_m = 100", "at_m = 1000"), "scenario by-hand", "actors.0.at_m is 1000", "the route is"),
     "exhausted": (RING, "scenario ring-val-", "found no further validation route of 150 to 160 m in ring", "lower count"),

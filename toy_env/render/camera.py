@@ -47,14 +47,31 @@ def draw_cameras(
     `shapes` the tables of `shapes`; `lights` those of `palette`.
     """
     for env in numba.prange(len(pictures)):
-        depth = np.zeros(pictures.shape[1:3], np.float32)
         draw_ground_and_sky(pictures[env], tiles, windows[env], corners[env], views[env], lens, sky[env])
-        draw_marks(pictures[env], depth, views[env], sky[env], lines, states[env], levels[env], actors[env], lights)
-        for k in range(len(actors[env]) + len(furniture)):
-            thing = actors[env, k] if k < len(actors[env]) else furniture[k - len(actors[env])]
-            if _seen(views[env], pictures.shape[2], thing, levels[env]):
-                state = states[env, int(thing[SIGNAL])] if thing[SIGNAL] >= 0.0 else 0
-                draw_thing(pictures[env], depth, views[env], sky[env], thing, state, shapes[0], shapes[1])
+        draw_standing(pictures[env], views[env], sky[env], levels[env], actors[env], states[env], lines, furniture, shapes, lights)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def draw_standing(
+    picture: NDArray[np.uint8],
+    view: NDArray[np.float64],
+    sky: NDArray[np.float64],
+    level: float,
+    actors: NDArray[np.float64],
+    states: NDArray[np.int8],
+    lines: NDArray[np.float64],
+    furniture: NDArray[np.float64],
+    shapes: tuple[NDArray[np.float64], NDArray[np.int64]],
+    lights: NDArray[np.uint8],
+) -> None:
+    """Everything on the ground of one env: first what lies flat, then what stands; arguments as those of `draw_cameras`, of one env."""
+    depth = np.zeros((picture.shape[0], picture.shape[1]), np.float32)
+    draw_marks(picture, depth, view, sky, lines, states, level, actors, lights)
+    for k in range(len(actors) + len(furniture)):
+        thing = actors[k] if k < len(actors) else furniture[k - len(actors)]
+        if _seen(view, picture.shape[1], thing, level):
+            state = int(states[int(thing[SIGNAL])]) if thing[SIGNAL] >= 0.0 else 0
+            draw_thing(picture, depth, view, sky, thing, state, shapes[0], shapes[1])
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -145,7 +162,8 @@ def _lay_line(
     thick = max(STOP_LINE_M, 1.1 * away * away / (view[2] * view[7]))
     for k in range(4):
         end, back = (0 if k == 0 or k == 3 else 2), (0.0 if k < 2 else thick)
-        corners[k] = turn(view, line[end] - back * c - view[0], line[end + 1] - back * s - view[1], -view[2])
+        x, y = line[end] - back * c, line[end + 1] - back * s
+        corners[k, 0], corners[k, 1], corners[k, 2] = turn(view, x - view[0], y - view[1], -view[2])
     return True
 
 
@@ -156,4 +174,5 @@ def _lay_shadow(view: NDArray[np.float64], thing: NDArray[np.float64], corners: 
     for k in range(4):
         along = (thing[LENGTH] + _SHADOW_M) * (1.0 if k < 2 else -1.0)
         across = (thing[WIDTH] + _SHADOW_M) * (1.0 if k == 0 or k == 3 else -1.0)
-        corners[k] = turn(view, thing[X] + along * c - across * s - view[0], thing[Y] + along * s + across * c - view[1], -view[2])
+        x, y = thing[X] + along * c - across * s, thing[Y] + along * s + across * c
+        corners[k, 0], corners[k, 1], corners[k, 2] = turn(view, x - view[0], y - view[1], -view[2])

@@ -49,7 +49,7 @@ class Part(NamedTuple):
     y: tuple[float, float] = (0.0, 0.0)
     """Centre: share of W, then m."""
     z: tuple[float, float] = (0.0, 0.0)
-    """Bottom and top above the ground, m; a disc lies midway, half as wide as they are apart."""
+    """Bottom and top above the ground, m; a disc lies midway."""
     length: tuple[float, float] = (0.0, 0.0)
     """Half of it: share of L, then m."""
     width: tuple[float, float] = (0.0, 0.0)
@@ -99,7 +99,15 @@ def _bar(z: tuple[float, float], length: float, width: float, side: RGB, top: RG
 
 def _face(middle: float, radius: float, corners: int, colour: RGB, before: float, anchor: float) -> Part:
     """A disc `before` m ahead of the thing's origin, as the traffic that it faces comes to it."""
-    return Part((0.0, -before), z=(middle - radius, middle + radius), side=colour, corners=corners, anchor=anchor)
+    return Part(
+        (0.0, -before),
+        z=(middle - radius, middle + radius),
+        length=(0.0, 0.01),
+        width=(0.0, radius),
+        side=colour,
+        corners=corners,
+        anchor=anchor,
+    )
 
 
 def _sign(corners: int, radius: float, rim: RGB, inner: RGB, share: float) -> list[Part]:

@@ -212,18 +212,15 @@ def _box_face(centre: tuple[float, float, float], axes: NDArray[np.float64], axi
 
 @numba.njit(cache=True, error_model="numpy")
 def _disc(centre: tuple[float, float, float], axes: NDArray[np.float64], shape: float, corners: NDArray[np.float64]) -> tuple[int, float]:
-    """A regular polygon across the thing's heading, as high as the part: corners (0 where its back is seen), and the side it faces."""
-    up = math.sqrt(axes[2, 0] ** 2 + axes[2, 1] ** 2 + axes[2, 2] ** 2)
-    long = math.sqrt(axes[0, 0] ** 2 + axes[0, 1] ** 2 + axes[0, 2] ** 2)
-    wide = math.sqrt(axes[1, 0] ** 2 + axes[1, 1] ** 2 + axes[1, 2] ** 2)
+    """A regular polygon across the heading, as wide and high as the part: corners (0 where its back is seen), and the side it faces."""
     along = centre[0] * axes[0, 0] + centre[1] * axes[0, 1] + centre[2] * axes[0, 2]
-    if (along > 0.0) != (shape > 0.0) or long == 0.0:
+    if (along > 0.0) != (shape > 0.0):
         return 0, 0.0
     count = int(abs(shape))
     start = math.pi / count if count % 2 == 0 else -0.5 * math.pi
     for k in range(count):
         angle = start + 2.0 * math.pi * k / count
-        a, b = math.cos(angle) * up / wide, math.sin(angle)
+        a, b = math.cos(angle), math.sin(angle)
         for q in range(3):
             corners[k, q] = centre[q] + a * axes[1, q] + b * axes[2, q]
     return count, -1.0

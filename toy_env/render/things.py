@@ -19,7 +19,7 @@ THING = 11
 _SIGN_ASIDE_M = 0.8
 """Distance of a sign from the edge of its lane."""
 _TRUCK_M, _CAR_M, _NARROW_M = 3.2, 1.7, 0.5
-"""Half lengths above which a vehicle is a truck and a static object may be a parked car; half width below which a vehicle is a two-wheeler."""
+"""Half lengths above which a vehicle is a truck and a static object a parked car; half width below which a vehicle is a two-wheeler."""
 
 
 class Furniture(NamedTuple):

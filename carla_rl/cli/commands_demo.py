@@ -1,0 +1,184 @@
+"""`demo`: the whole story in one run. Each step is one of the other commands, run as a user would type it."""
+
+import itertools
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from carla_rl.build import Networks
+from carla_rl.cli import options
+from carla_rl.cli.console import stderr, stdout
+from carla_rl.cli.tables import number, percent
+from carla_rl.errors import RunFailure
+from carla_rl.records.atomic import make_folder, write_json
+from carla_rl.records.names import new_run_id
+from carla_rl.records.reading import read_object
+from carla_rl.scenario.suite import load_suite, overlap
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything: the full demo for a result, the quick one to see that all parts work."""
+
+    training: str
+    validation: str
+    evaluation: str
+    episodes: int
+    held_out: int
+    epochs: int
+    decisions: int
+    num_envs: int
+    camera_episodes: int
+
+
+FULL = Size("train", "validation", "evaluation", 192, 32, 30, 1_500_000, 256, 4)
+QUICK = Size("quick-train", "validation", "quick-eval", 24, 4, 12, 100_000, 64, 2)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the story."""
+
+    title: str
+    arguments: tuple[str, ...]
+
+
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="A small one: shows that everything works, not what it can do.")] = False,
+    seed: options.Seed = 0,
+    out: options.Out = Path("out"),
+) -> None:
+    """The whole story on the toy simulator: record, clone, look offline, evaluate, refine with PPO, evaluate again, compare.
+
+    Each step prints the command that does the same. Leaves everything in out/<run_id>/. The full demo takes minutes, the quick one less
+    than two. Nothing is tuned on the evaluation suite; the result is whatever was measured.
+    """
+    from carla_rl.cli.app import run  # the demo is a user of the command line, and app knows the demo
+
+    size = QUICK if quick else FULL
+    folder = out / new_run_id("demo")
+    make_folder(folder)
+    _say_disjoint(size)
+    done = list(_play(_story(size, folder, seed), run))
+    table = _results(folder)
+    stdout.rule("[bold]The result")
+    stdout.print(_table(table, size))
+    stdout.print(
+        "[dim]driving score, route completion, success and collisions: closed loop on the evaluation suite; offline ADE: the plans for recorded "
+        "frames of the validation suite. All on the toy simulator: kinematic, drawn; nothing here has met a CARLA server.[/]"
+    )
+    write_json(folder / "demo.json", {"quick": quick, "seed": seed, "simulator": "toy", "steps": done, "results": table})
+    stdout.print(f"everything is in [bold]{folder}[/]; look at learning with: tensorboard --logdir {folder}/ppo", highlight=False, soft_wrap=True)
+
+
+def _say_disjoint(size: Size) -> None:
+    """Training, validation and evaluation share neither route nor seed; say so, and make sure.
+
+    Raises:
+        RunFailure: they do share something.
+    """
+    suites = [load_suite(name, Networks()) for name in (size.training, size.validation, size.evaluation)]
+    for a, b in itertools.combinations(suites, 2):
+        if shared := overlap(a, b):
+            raise RunFailure(f"suites {a.name} and {b.name} overlap ({shared[0]}); the shipped files were changed")
+    told = ", ".join(f"{suite.name} ({len(suite.scenarios)} scenarios)" for suite in suites)
+    stdout.print(f"suites: {told}; no route and no seed is in two of them", highlight=False)
+
+
+def _story(size: Size, folder: Path, seed: int) -> tuple[Step, ...]:
+    data, held_out, pictures = (folder / name for name in ("episodes", "episodes-held-out", "episodes-camera"))
+    sft, camera = folder / "sft", folder / "sft-camera"
+    model, refined = sft / "model.pt", folder / "ppo" / "checkpoints" / "best.pt"
+    evaluation = ("--suite", size.evaluation, "--simulator", "toy", "--out", str(folder))
+
+    def glob(place: Path) -> str:
+        return str(place / "*" / "episode.json")
+
+    return (
+        Step(
+            "The expert drives and is recorded, pushed off its line now and then",
+            ("record", "--suite", size.training, "--episodes", str(size.episodes), "--noise", "0.25", "--out", str(data)),
+        ),
+        Step(
+            "Other routes are recorded to judge on",
+            ("record", "--suite", size.validation, "--episodes", str(size.held_out), "--out", str(held_out)),
+        ),
+        Step(
+            "Behaviour cloning: the SFT model",
+            ("sft", "--episodes", glob(data), "--epochs", str(size.epochs), "--seed", str(seed), "--out", str(sft)),
+        ),
+        Step("Offline metrics of SFT", ("offline", "--checkpoint", str(model), "--episodes", glob(held_out))),
+        Step("Closed loop: the expert, as the mark to reach", ("evaluate", "--policy", "expert", *evaluation, "--run-id", "drive-expert")),
+        Step("Closed loop: SFT only", ("evaluate", "--checkpoint", str(model), *evaluation, "--run-id", "drive-sft")),
+        Step(
+            "Online PPO from closed-loop episodes: the delta head",
+            ("train", "--sft", str(model), "--suite", size.training, "--validation", size.validation, "--simulator", "toy")
+            + ("--decisions", str(size.decisions), "--num-envs", str(size.num_envs), "--seed", str(seed))
+            + ("--out", str(folder), "--run-id", "ppo"),
+        ),
+        Step("Closed loop: SFT + delta", ("evaluate", "--checkpoint", str(refined), *evaluation, "--run-id", "drive-rl")),
+        Step("Offline metrics of SFT + delta", ("offline", "--checkpoint", str(refined), "--episodes", glob(held_out))),
+        Step(
+            "A camera model of the same kind: recorded with pictures ...",
+            ("record", "--suite", size.training, "--routes", "ring-*", "--camera", "front", "--out", str(pictures))
+            + ("--episodes", str(size.camera_episodes)),
+        ),
+        Step(
+            "... cloned for an epoch (this shows the path, not a driver) ...",
+            ("sft", "--episodes", glob(pictures), "--architecture", "tiny_multicam", "--epochs", "1", "--batch", "32", "--out", str(camera)),
+        ),
+        Step("The comparison", ("compare", str(folder / "drive-sft"), str(folder / "drive-rl"))),
+    )
+
+
+def _play(story: Sequence[Step], run: Callable[[Sequence[str]], int]) -> Iterator[dict[str, Any]]:
+    """Run the steps; what was run and how long it took, one after the other.
+
+    Raises:
+        RunFailure: a step failed.
+    """
+    for number_, step in enumerate(story, 1):
+        stdout.rule(f"[bold]{number_}/{len(story)}  {step.title}", align="left")
+        command = shlex.join(("carla-rl", *step.arguments))
+        stdout.print(f"[dim]$ {command}[/]", highlight=False, soft_wrap=True)
+        began = time.monotonic()
+        code = run(step.arguments)
+        seconds = time.monotonic() - began
+        if code:
+            raise RunFailure(f"step {number_} of the demo ended with exit code {code}; what it printed says why")
+        stderr.print(f"[dim]{seconds:.0f} s[/]")
+        yield {"title": step.title, "command": command, "seconds": round(seconds, 1)}
+
+
+def _results(folder: Path) -> list[dict[str, Any]]:
+    """The headline of each of the three drives."""
+    rows = []
+    for name, run in (("expert", "drive-expert"), ("SFT", "drive-sft"), ("SFT + delta", "drive-rl")):
+        summary = read_object(folder / run / "metrics.json")["summary"]
+        keys = ("num_episodes", "driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "ade_mean", "fde_mean")
+        rows.append({"policy": name, **{key: summary[key] for key in keys}})
+    return rows
+
+
+def _table(rows: Sequence[dict[str, Any]], size: Size) -> Table:
+    table = Table(title=f"Closed loop on {size.evaluation} ({rows[0]['num_episodes']} episodes, toy simulator)", title_justify="left")
+    table.add_column("policy")
+    for column in ("driving score", "route completion", "success", "collisions/km", "ADE", "FDE"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            row["policy"],
+            number(row["driving_score_mean"]),
+            percent(row["route_completion_mean"]),
+            percent(row["success_rate"]),
+            number(row["collisions_per_km"], 2),
+            f"{number(row['ade_mean'], 2)} m",
+            f"{number(row['fde_mean'], 2)} m",
+        )
+    return table

@@ -1,0 +1,177 @@
+"""Online PPO from closed-loop episodes: refines the delta head on a frozen SFT model, and leaves a run that explains itself.
+
+    <out>/<run_id>/config.json, environment.json   as every run
+                   train_metrics.json              every update's vital signs, every validation
+                   metrics.json                    the headline over all training episodes
+                   checkpoints/last.pt, best.pt    after every validation, and at the end; best is by driving score on the validation suite
+                   tensorboard/                    the same vital signs by the same names
+
+Knows no command line; receives its parts built.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from torch.utils.tensorboard import SummaryWriter
+
+from carla_rl.checkpoint import save_rl
+from carla_rl.config import Config
+from carla_rl.errors import RunFailure
+from carla_rl.interfaces import Controller, Policy, Simulator
+from carla_rl.loop import ClosedLoop, Decision
+from carla_rl.metrics.episode import EpisodeMeter
+from carla_rl.metrics.result import EpisodeResult
+from carla_rl.metrics.summary import summarize, training_metrics
+from carla_rl.policies.delta import DeltaConfig
+from carla_rl.policies.residual import ResidualPolicy
+from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
+from carla_rl.records.atomic import write_json
+from carla_rl.reward import RewardConfig, RewardTerms
+from carla_rl.scenario.sampler import TrainingSampler
+
+
+class TrainConfig(Config):
+    """Everything that a training run is told. A file of it is TOML: the tables `[ppo]`, `[delta]`, `[reward]`, and the fields here."""
+
+    ppo: PPOConfig = PPOConfig()
+    delta: DeltaConfig = DeltaConfig()
+    reward: RewardConfig = RewardConfig()
+    mid_route: float = Field(default=0.7, ge=0, le=1, description="share of the training episodes that start in the middle of their route")
+    validate_every: int = Field(default=20, ge=1, description="updates between two drives of the validation suite")
+    seed: int = Field(default=0, ge=0, description="of the heads, the action noise, the minibatches and the draw of episodes")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainParts:
+    """What a training needs, built: the simulator and the controller with `config.ppo.num_envs` envs."""
+
+    simulator: Simulator
+    controller: Controller
+    policy: ResidualPolicy
+    reference: Policy
+    """The expert, for ADE and FDE of the training episodes."""
+    sampler: TrainingSampler
+    validate: Callable[[Policy], list[EpisodeResult]] | None
+    """Drives the validation suite with the mean of the policy; None where there is no such suite."""
+    ticks_per_decision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One update done; `validation` is the summary of a drive of the validation suite that followed it."""
+
+    record: UpdateRecord
+    validation: Mapping[str, Any] | None
+
+
+class Training:
+    """One training run, written into `folder` as it goes."""
+
+    def __init__(self, parts: TrainParts, config: TrainConfig, folder: Path) -> None:
+        """Nothing is driven yet.
+
+        Raises:
+            UsageError: parts and configuration that do not fit.
+        """
+        self._parts = parts
+        self._config = config
+        self._folder = folder
+        self._results: list[EpisodeResult] = []
+        self._meter = EpisodeMeter(config.ppo.num_envs, parts.simulator.info.kind)
+        self._updates: list[dict[str, Any]] = []
+        self._validations: list[dict[str, Any]] = []
+        self._best = -np.inf
+        self.sft_before = parts.policy.sft.fingerprint()
+
+    def run(self) -> Iterator[Progress]:
+        """Train to the end and yield after every update; leaving early keeps what was reached.
+
+        Raises:
+            RunFailure: training diverged, or a bit of the frozen model changed.
+            UsageError: the folder cannot be written any more.
+        """
+        parts, config = self._parts, self._config
+        with SummaryWriter(str(self._folder / "tensorboard")) as board:
+            loop = ClosedLoop(parts.simulator, parts.controller, _endless(parts.sampler), ticks_per_decision=parts.ticks_per_decision)
+            trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure)
+            try:
+                yield from self._steps(trainer, board)
+            finally:
+                self._save(trainer, complete=trainer.update == config.ppo.updates)
+
+    def _steps(self, trainer: Trainer, board: SummaryWriter) -> Iterator[Progress]:
+        if self._parts.validate:
+            self._validate(trainer, board)
+        for record in trainer.updates():
+            scalars = record.scalars()
+            self._updates.append({"update": record.update, "decisions": record.decisions, **scalars})
+            for name, value in scalars.items():
+                board.add_scalar(name, value, record.decisions)
+            validation = None
+            if self._due(record.update) and self._parts.validate:
+                validation = self._validate(trainer, board)
+                self._save(trainer, complete=False)
+            yield Progress(record, validation)
+
+    def _due(self, update: int) -> bool:
+        return update % self._config.validate_every == 0 or update == self._config.ppo.updates
+
+    def _measure(self, decision: Decision, earned: RewardTerms) -> None:
+        """Measure the training episodes as any others."""
+        reference = self._parts.reference
+        wanted = reference.plan(decision.observation.restrict(reference.needs)).waypoints
+        comparable = wanted if wanted.shape == decision.plan.waypoints.shape else None
+        self._results += self._meter.update(decision, reward=earned.total, reference=comparable)
+
+    def _validate(self, trainer: Trainer, board: SummaryWriter) -> Mapping[str, Any]:
+        """Drive the validation suite with the policy's mean; the best so far goes to best.pt. Update 0 is SFT itself."""
+        assert self._parts.validate is not None
+        summary = summarize(self._parts.validate(self._parts.policy))
+        self._validations.append({"update": trainer.update, "decisions": trainer.decisions, **summary})
+        for name in ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "ade_mean"):
+            if summary[name] is not None:
+                board.add_scalar(f"validation/{name}", summary[name], trainer.decisions)
+        if trainer.update and summary["driving_score_mean"] > self._best:
+            self._best = summary["driving_score_mean"]
+            self._write_checkpoint("best.pt", trainer)
+        return summary
+
+    def _save(self, trainer: Trainer, *, complete: bool) -> None:
+        """Checkpoint and metrics as of now, each written atomically."""
+        if self._parts.policy.sft.fingerprint() != self.sft_before:
+            raise RunFailure("a bit of the frozen SFT model changed in training; this is a defect of the program, please report it")
+        self._write_checkpoint("last.pt", trainer)
+        write_json(
+            self._folder / "train_metrics.json",
+            {
+                "run_id": self._folder.name,
+                "complete": complete,
+                "sft_fingerprint": {"before": self.sft_before, "after": self._parts.policy.sft.fingerprint()},
+                "updates": self._updates,
+                "validation": self._validations,
+            },
+        )
+        info = self._parts.simulator.info
+        headline = training_metrics(self._folder.name, self._results)
+        write_json(
+            self._folder / "metrics.json",
+            {
+                **headline,
+                "complete": complete,
+                "domain": "driving",
+                "simulator": {"name": info.kind.value, "description": info.description},
+            },
+        )
+
+    def _write_checkpoint(self, name: str, trainer: Trainer) -> None:
+        stats = {"update": trainer.update, "decisions": trainer.decisions, "config": self._config.model_dump(mode="json")}
+        save_rl(self._folder / "checkpoints" / name, self._parts.policy.state(stats))
+
+
+def _endless(sampler: TrainingSampler) -> Iterator[Any]:
+    return (sampler.next() for _ in itertools.count())
