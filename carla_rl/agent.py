@@ -12,6 +12,9 @@ from carla_rl.config import Config
 from carla_rl.errors import UsageError
 from carla_rl.types import TICK_S
 
+DECISION_TICKS = 2
+"""A new plan at 10 Hz, unless something else is asked for."""
+
 
 class Agent(Config):
     """One of `policy` and `checkpoint`, and how its plans are followed."""
@@ -20,7 +23,7 @@ class Agent(Config):
     checkpoint: Path | None = Field(default=None, description="an SFT or RL checkpoint file")
     sft: Path | None = Field(default=None, description="the SFT model under a checkpoint of the earlier delta trainer")
     controller: str = "default"
-    decision_ticks: int = Field(default=2, ge=1, le=20, description="ticks of 0.05 s between two plans")
+    decision_ticks: int = Field(default=DECISION_TICKS, ge=1, le=20, description="ticks of 0.05 s between two plans")
 
     @model_validator(mode="after")
     def _one_driver(self) -> "Agent":

@@ -22,8 +22,8 @@ from carla_rl.records.reading import Run
 
 CONFIDENCE = 0.95
 RESAMPLES = 5000
-BATCH_VALUES = 4_000_000
-"""Resampled values held at a time: bounds the memory of the bootstrap at a few times 32 MB."""
+BATCH_VALUES = 200_000
+"""Drawn pairs held at a time: what they are counted in stays within a core's cache."""
 
 Floats = NDArray[np.float64]
 Pair = tuple[EpisodeResult, EpisodeResult]
@@ -113,10 +113,13 @@ def compare(
     """Compare run B with run A over the episodes that both have. Differences are B - A.
 
     Raises:
-        UsageError: no common episode; conditions that differ (simulator, suite, protocol, skipped scenarios) without `force`; an unknown
+        UsageError: a run without episodes; no common episode; conditions that differ (simulator, suite, protocol, skipped scenarios) without `force`; an unknown
             score definition.
     """
     definition(score)
+    for run in (a, b):
+        if not run.episodes:
+            raise UsageError(f"{run.path}: a run of {run.command} without a finished episode; give runs of carla-rl evaluate")
     conditions = differing_conditions(a, b)
     if conditions and not force:
         raise UsageError(

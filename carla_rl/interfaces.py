@@ -33,8 +33,13 @@ class Simulator(Protocol):
     Every array that it returns is the caller's own: a later call never writes into it.
     """
 
-    info: SimulatorInfo
-    num_envs: int
+    @property
+    def info(self) -> SimulatorInfo:
+        """What it is."""
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
 
     def unsupported(self, episode: Episode) -> tuple[str, ...]:
         """Names of the scripted scenario types of the episode that this simulator cannot play."""
@@ -68,10 +73,17 @@ class Simulator(Protocol):
 class Policy(Protocol):
     """Observation in, plan out. Row i of the plan depends on nothing but row i of the observations since its last reset."""
 
-    name: str
-    needs: Needs
-    horizon: int
-    """H, waypoints in a plan."""
+    @property
+    def name(self) -> str:
+        """For records and tables."""
+
+    @property
+    def needs(self) -> Needs:
+        """What it reads of an observation."""
+
+    @property
+    def horizon(self) -> int:
+        """H, waypoints in a plan."""
 
     def reset(self, envs: Bools) -> None:
         """Forget what was remembered of the envs where `envs` (N,) is true: they start a new episode."""
@@ -83,7 +95,9 @@ class Policy(Protocol):
 class Controller(Protocol):
     """Waypoints in, pedals and wheel out, once a tick."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """For records and tables."""
 
     def reset(self, envs: Bools) -> None:
         """Forget the integrals of the envs where `envs` (N,) is true."""

@@ -40,6 +40,9 @@ class SftConfig(Config):
     held_out: float = Field(default=0.1, gt=0, lt=1, description="share of the episodes that the model never learns from")
     out_dim: int = Field(default=128, ge=1, le=512, description="size of z")
     hidden: int = Field(default=256, ge=1, le=512, description="units of the hidden layers")
+    object_dropout: float = Field(
+        default=0.3, ge=0, lt=1, description="share of the objects beside the way hidden while learning, a third of it of those in the way"
+    )
     camera: str = Field(default="front", description="what tiny_multicam looks through")
     seed: int = Field(default=0, ge=0, description="of the split, the initial weights and the order of the frames")
 
@@ -72,8 +75,8 @@ def train_sft(
 ) -> SftResult:
     """Clone the expert of `samples`; write `model.pt` (the best epoch on held-out episodes) and `train_metrics.json` into `out_dir`.
 
-    The samples are those of `load_samples` with `samples_needs(config)`. The loss is the mean distance between planned and recorded waypoints,
-    so that a wrong guess at a fork counts once and not squared.
+    The samples are those of `load_samples` with `samples_needs(config)`. The loss is the mean distance between planned and
+    recorded waypoints, so that a wrong guess at a fork counts once and not squared.
     The same samples, configuration and number of torch's threads give the same weights.
 
     Raises:
@@ -154,6 +157,7 @@ def _fit(
         optimizer, config.lr, total_steps=steps * config.epochs + 1, pct_start=0.1, cycle_momentum=False, final_div_factor=100.0
     )
     order = np.random.default_rng((config.seed, 1))
+    hide = _hiding(model, config)
     reports: list[EpochReport] = []
     best: dict[str, Tensor] = {}
     for epoch in range(1, config.epochs + 1):
@@ -161,7 +165,7 @@ def _fit(
         total = 0.0
         model.train()
         for rows in np.array_split(order.permutation(train), steps):
-            loss = torch.linalg.vector_norm(model(*inputs(rows)) - targets[rows], dim=-1).mean()
+            loss = torch.linalg.vector_norm(model(*hide(inputs(rows))) - targets[rows], dim=-1).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -175,6 +179,25 @@ def _fit(
         reports.append(EpochReport(epoch, total / len(train), ade, fde, lr))
         progress(reports[-1])
     return best, reports
+
+
+def _hiding(model: TinyMulticam | RouteObjects, config: SftConfig) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    """Hides objects at random, so that the model does not tell episodes apart by who else was there; images stay as they are."""
+    if isinstance(model, TinyMulticam):
+        return lambda inputs: inputs
+    generator = torch.Generator().manual_seed(config.seed)
+    rates = torch.full((features.CORRIDOR_SLOTS + features.RISK_SLOTS, 1), config.object_dropout)
+    rates[: features.CORRIDOR_SLOTS] /= 3.0
+    start = features.EGO + features.ROUTE
+
+    def hide(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        # indexing by rows has made a copy, which is ours to change
+        (table,) = inputs
+        slots = table[:, start : start + len(rates) * features.SLOT].unflatten(1, (len(rates), features.SLOT))
+        slots *= torch.rand(len(table), len(rates), 1, generator=generator) >= rates
+        return inputs
+
+    return hide
 
 
 def _evaluate(

@@ -1,6 +1,7 @@
 """Online PPO from closed-loop episodes: refines the delta head on a frozen SFT model, and leaves a run that explains itself.
 
     <out>/<run_id>/config.json, environment.json   as every run
+                   episodes.jsonl                  one line a training episode
                    train_metrics.json              every update's vital signs, every validation
                    metrics.json                    the headline over all training episodes
                    checkpoints/last.pt, best.pt    after every validation, and at the end; best is by driving score on the validation suite
@@ -10,8 +11,9 @@ Knows no command line; receives its parts built.
 """
 
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from carla_rl.metrics.summary import summarize, training_metrics
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
-from carla_rl.records.atomic import write_json
+from carla_rl.records.atomic import append_line, write_json
 from carla_rl.reward import RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import TrainingSampler
 
@@ -72,16 +74,14 @@ class Progress:
 class Training:
     """One training run, written into `folder` as it goes."""
 
-    def __init__(self, parts: TrainParts, config: TrainConfig, folder: Path) -> None:
-        """Nothing is driven yet.
-
-        Raises:
-            UsageError: parts and configuration that do not fit.
-        """
+    def __init__(self, parts: TrainParts, config: TrainConfig, folder: Path, facts: Mapping[str, Any]) -> None:
+        """Nothing is driven yet. `facts` (simulator, suite, policy, protocol) go into metrics.json as they are."""
         self._parts = parts
+        self._facts = facts
         self._config = config
-        self._folder = folder
+        self.folder = folder
         self._results: list[EpisodeResult] = []
+        self._written = 0
         self._meter = EpisodeMeter(config.ppo.num_envs, parts.simulator.info.kind)
         self._updates: list[dict[str, Any]] = []
         self._validations: list[dict[str, Any]] = []
@@ -96,7 +96,7 @@ class Training:
             UsageError: the folder cannot be written any more.
         """
         parts, config = self._parts, self._config
-        with SummaryWriter(str(self._folder / "tensorboard")) as board:
+        with SummaryWriter(str(self.folder / "tensorboard")) as board:
             loop = ClosedLoop(parts.simulator, parts.controller, _endless(parts.sampler), ticks_per_decision=parts.ticks_per_decision)
             trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure)
             try:
@@ -104,10 +104,16 @@ class Training:
             finally:
                 self._save(trainer, complete=trainer.update == config.ppo.updates)
 
+    def outcome(self) -> dict[str, Any]:
+        """What was done so far: counts and the validation curve."""
+        decisions = self._updates[-1]["decisions"] if self._updates else 0
+        return {"updates": len(self._updates), "decisions": decisions, "episodes": len(self._results), "validation": self._validations}
+
     def _steps(self, trainer: Trainer, board: SummaryWriter) -> Iterator[Progress]:
         if self._parts.validate:
             self._validate(trainer, board)
         for record in trainer.updates():
+            self._append_episodes()
             scalars = record.scalars()
             self._updates.append({"update": record.update, "decisions": record.decisions, **scalars})
             for name, value in scalars.items():
@@ -128,6 +134,13 @@ class Training:
         comparable = wanted if wanted.shape == decision.plan.waypoints.shape else None
         self._results += self._meter.update(decision, reward=earned.total, reference=comparable)
 
+    def _append_episodes(self) -> None:
+        """The episodes that ended since the last update, a line each."""
+        lines = [json.dumps({"run_id": self.folder.name, **result.to_json()}, allow_nan=False) for result in self._results[self._written :]]
+        self._written = len(self._results)
+        if lines:
+            append_line(self.folder / "episodes.jsonl", "\n".join(lines))
+
     def _validate(self, trainer: Trainer, board: SummaryWriter) -> Mapping[str, Any]:
         """Drive the validation suite with the policy's mean; the best so far goes to best.pt. Update 0 is SFT itself."""
         assert self._parts.validate is not None
@@ -147,30 +160,21 @@ class Training:
             raise RunFailure("a bit of the frozen SFT model changed in training; this is a defect of the program, please report it")
         self._write_checkpoint("last.pt", trainer)
         write_json(
-            self._folder / "train_metrics.json",
+            self.folder / "train_metrics.json",
             {
-                "run_id": self._folder.name,
+                "run_id": self.folder.name,
                 "complete": complete,
                 "sft_fingerprint": {"before": self.sft_before, "after": self._parts.policy.sft.fingerprint()},
                 "updates": self._updates,
                 "validation": self._validations,
             },
         )
-        info = self._parts.simulator.info
-        headline = training_metrics(self._folder.name, self._results)
-        write_json(
-            self._folder / "metrics.json",
-            {
-                **headline,
-                "complete": complete,
-                "domain": "driving",
-                "simulator": {"name": info.kind.value, "description": info.description},
-            },
-        )
+        headline = training_metrics(self.folder.name, self._results)
+        write_json(self.folder / "metrics.json", {**headline, "domain": "driving", "complete": complete, **self._facts})
 
     def _write_checkpoint(self, name: str, trainer: Trainer) -> None:
         stats = {"update": trainer.update, "decisions": trainer.decisions, "config": self._config.model_dump(mode="json")}
-        save_rl(self._folder / "checkpoints" / name, self._parts.policy.state(stats))
+        save_rl(self.folder / "checkpoints" / name, self._parts.policy.state(stats))
 
 
 def _endless(sampler: TrainingSampler) -> Iterator[Any]:

@@ -146,7 +146,10 @@ def test_skipped_actors_must_be_the_same(tmp_path: Path) -> None:
         compare(a, b)
 
 
-def test_nothing_in_common_is_an_error(tmp_path: Path) -> None:
+def test_nothing_to_compare_is_an_error(tmp_path: Path) -> None:
     a, empty = run_of(results(2), tmp_path, "a"), run_of([], tmp_path, "b")
-    with pytest.raises(UsageError, match="no episode in common"):
+    with pytest.raises(UsageError, match="without a finished episode"):
         compare(a, empty)
+    other = run_of([result for result in results(4) if result.scenario_id in ("line/2", "line/3")], tmp_path, "c")
+    with pytest.raises(UsageError, match="no episode in common"):
+        compare(a, other)

@@ -42,7 +42,7 @@ MIN_SPEED = int(Infraction.MIN_SPEED)
 @njit(cache=True)
 def has_passed(point: Record, world: Record) -> bool:
     """Whether the ego's centre is ahead of a route point, in the point's direction."""
-    return (world.x - point.x) * math.cos(point.yaw) + (world.y - point.y) * math.sin(point.yaw) > 0.0
+    return (world.x - point.x) * point.cos + (world.y - point.y) * point.sin > 0.0
 
 
 @njit(cache=True)

@@ -9,8 +9,11 @@ from toy_env.paths import CLEAR, nearest_sample
 from toy_env.state import Record
 from toy_env.town import Town
 
-SEARCH_POINTS = 12
-"""The projection is looked for so many points ahead of and behind the last one."""
+SEARCH_POINTS = 3
+"""The projection is looked for so many points ahead of and behind the last one,"""
+WIDE_SEARCH_POINTS = 15
+WIDE_SEARCH_TICKS = 10
+"""and now and then farther, for an ego that cuts a corner."""
 NEAR_JUNCTION_M = 60.0
 """From here on before a junction others reckon with the ego."""
 ON_ROUTE_M = 6.0
@@ -24,8 +27,9 @@ def project(points: Record, world: Record) -> None:
     The search is local, so where a route crosses or repeats itself the ego stays on its part of it.
     """
     first, last = world.route_first, world.route_first + world.route_points - 2
-    low = max(first + world.near - SEARCH_POINTS, first)
-    high = min(first + world.near + SEARCH_POINTS, last)
+    window = WIDE_SEARCH_POINTS if world.tick % WIDE_SEARCH_TICKS == 0 else SEARCH_POINTS
+    low = max(first + world.near - window, first)
+    high = min(first + world.near + window, last)
     best, best_k, best_share = 1.0e18, low, 0.0
     for k in range(low, high + 1):
         px, py = points[k].x, points[k].y

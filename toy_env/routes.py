@@ -15,6 +15,8 @@ POINT = np.dtype(
         ("y", "f8"),
         ("z", "f8"),
         ("yaw", "f8"),
+        ("cos", "f8"),  # of yaw
+        ("sin", "f8"),
         ("s", "f8"),  # m from the route's start
         ("half_width", "f8"),
         ("speed_limit", "f8"),
@@ -91,8 +93,9 @@ class RoutePool:
         self._points = _room(self._points, self._used + count)
         self._marks = _room(self._marks, self._used_marks + len(marks))
         rows = self._points[place.first : place.first + count]
-        for name in POINT.names or ():
+        for name in ("x", "y", "z", "yaw", "s", "half_width", "speed_limit", "lane"):
             rows[name] = getattr(route, name)
+        rows["cos"], rows["sin"] = np.cos(route.yaw), np.sin(route.yaw)
         self._marks[place.mark_first : place.mark_first + len(marks)] = marks
         self._used += count
         self._used_marks += len(marks)

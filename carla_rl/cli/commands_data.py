@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 import torch
 import typer
 
+from carla_rl.agent import DECISION_TICKS
 from carla_rl.build import make_controller, make_policy
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stdout
 from carla_rl.cli.setup import make_bank
 from carla_rl.cli.tables import number, offline_table, percent
-from carla_rl.errors import RunFailure, UsageError
+from carla_rl.errors import RunFailure
 from carla_rl.offline import evaluate_offline
 from carla_rl.planning import plan_image
 from carla_rl.policies.perturbation import PerturbationConfig
@@ -43,7 +44,7 @@ def record(
         list[str] | None, typer.Option("--camera", help="Record this camera's images too, e.g. front; may be repeated.")
     ] = None,
     controller: options.Controller = "default",
-    decision_ticks: options.DecisionTicks = 2,
+    decision_ticks: options.DecisionTicks = DECISION_TICKS,
     routes: options.Routes = None,
     skip_unsupported: options.SkipUnsupported = False,
     maps: options.Maps = None,
@@ -193,5 +194,5 @@ def plan(
     sft: options.Sft = None,
     speed: Annotated[float, typer.Option("--speed", help="m/s, for a delta head that reads it; a picture does not tell it.")] = 0.0,
 ) -> None:
-    """One image through a checkpoint: JSON with `sft_waypoints`, `delta` (null without a delta head) and `waypoints`, H pairs in metres each."""
+    """One image through a checkpoint: JSON with `sft_waypoints`, `delta` (null without a delta head) and `waypoints`, H pairs of metres."""
     print_json(plan_image(checkpoint, image, sft=sft, speed=speed))

@@ -3,7 +3,7 @@
 import itertools
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,11 +70,13 @@ def demo(
     stdout.rule("[bold]The result")
     stdout.print(_table(table, size))
     stdout.print(
-        "[dim]driving score, route completion, success and collisions: closed loop on the evaluation suite; offline ADE: the plans for recorded "
-        "frames of the validation suite. All on the toy simulator: kinematic, drawn; nothing here has met a CARLA server.[/]"
+        "[dim]ADE and FDE: against the expert's plan at the states that each policy visited. All on the toy simulator: kinematic, "
+        "its pictures are drawn, and nothing here has met a CARLA server.[/]"
     )
     write_json(folder / "demo.json", {"quick": quick, "seed": seed, "simulator": "toy", "steps": done, "results": table})
-    stdout.print(f"everything is in [bold]{folder}[/]; look at learning with: tensorboard --logdir {folder}/ppo", highlight=False, soft_wrap=True)
+    stdout.print(
+        f"everything is in [bold]{folder}[/]; look at learning with: tensorboard --logdir {folder}/ppo", highlight=False, soft_wrap=True
+    )
 
 
 def _say_disjoint(size: Size) -> None:
@@ -91,67 +93,76 @@ def _say_disjoint(size: Size) -> None:
     stdout.print(f"suites: {told}; no route and no seed is in two of them", highlight=False)
 
 
-def _story(size: Size, folder: Path, seed: int) -> tuple[Step, ...]:
+def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
+    """The steps, one after the other: later ones name files of earlier ones."""
     data, held_out, pictures = (folder / name for name in ("episodes", "episodes-held-out", "episodes-camera"))
-    sft, camera = folder / "sft", folder / "sft-camera"
-    model, refined = sft / "model.pt", folder / "ppo" / "checkpoints" / "best.pt"
+    model, camera = folder / "sft" / "model.pt", folder / "sft-camera" / "model.pt"
+    refined = folder / "ppo" / "checkpoints" / "best.pt"
     evaluation = ("--suite", size.evaluation, "--simulator", "toy", "--out", str(folder))
-
-    def glob(place: Path) -> str:
-        return str(place / "*" / "episode.json")
-
-    return (
-        Step(
-            "The expert drives and is recorded, pushed off its line now and then",
-            ("record", "--suite", size.training, "--episodes", str(size.episodes), "--noise", "0.25", "--out", str(data)),
-        ),
-        Step(
-            "Other routes are recorded to judge on",
-            ("record", "--suite", size.validation, "--episodes", str(size.held_out), "--out", str(held_out)),
-        ),
-        Step(
-            "Behaviour cloning: the SFT model",
-            ("sft", "--episodes", glob(data), "--epochs", str(size.epochs), "--seed", str(seed), "--out", str(sft)),
-        ),
-        Step("Offline metrics of SFT", ("offline", "--checkpoint", str(model), "--episodes", glob(held_out))),
-        Step("Closed loop: the expert, as the mark to reach", ("evaluate", "--policy", "expert", *evaluation, "--run-id", "drive-expert")),
-        Step("Closed loop: SFT only", ("evaluate", "--checkpoint", str(model), *evaluation, "--run-id", "drive-sft")),
-        Step(
-            "Online PPO from closed-loop episodes: the delta head",
-            ("train", "--sft", str(model), "--suite", size.training, "--validation", size.validation, "--simulator", "toy")
-            + ("--decisions", str(size.decisions), "--num-envs", str(size.num_envs), "--seed", str(seed))
-            + ("--out", str(folder), "--run-id", "ppo"),
-        ),
-        Step("Closed loop: SFT + delta", ("evaluate", "--checkpoint", str(refined), *evaluation, "--run-id", "drive-rl")),
-        Step("Offline metrics of SFT + delta", ("offline", "--checkpoint", str(refined), "--episodes", glob(held_out))),
-        Step(
-            "A camera model of the same kind: recorded with pictures ...",
-            ("record", "--suite", size.training, "--routes", "ring-*", "--camera", "front", "--out", str(pictures))
-            + ("--episodes", str(size.camera_episodes)),
-        ),
-        Step(
-            "... cloned for an epoch (this shows the path, not a driver) ...",
-            ("sft", "--episodes", glob(pictures), "--architecture", "tiny_multicam", "--epochs", "1", "--batch", "32", "--out", str(camera)),
-        ),
-        Step("The comparison", ("compare", str(folder / "drive-sft"), str(folder / "drive-rl"))),
+    training: tuple[str, ...] = ("--suite", size.training, "--validation", size.validation, "--simulator", "toy", "--decisions", str(size.decisions))
+    training += ("--num-envs", str(size.num_envs), "--seed", str(seed), "--out", str(folder), "--run-id", "ppo")
+    yield Step(
+        "The expert drives and is recorded, pushed off its line now and then",
+        ("record", "--suite", size.training, "--episodes", str(size.episodes), "--noise", "0.25", "--out", str(data)),
     )
+    yield Step(
+        "Other routes are recorded to judge on",
+        ("record", "--suite", size.validation, "--episodes", str(size.held_out), "--out", str(held_out)),
+    )
+    yield Step(
+        "Behaviour cloning: the SFT model",
+        ("sft", "--episodes", _glob(data), "--epochs", str(size.epochs), "--seed", str(seed), "--out", str(model.parent)),
+    )
+    yield Step("Offline metrics of SFT", ("offline", "--checkpoint", str(model), "--episodes", _glob(held_out)))
+    yield Step("Closed loop: the expert, the mark to reach", ("evaluate", "--policy", "expert", *evaluation, "--run-id", "drive-expert"))
+    yield Step("Closed loop: SFT only", ("evaluate", "--checkpoint", str(model), *evaluation, "--run-id", "drive-sft"))
+    yield Step("Online PPO from closed-loop episodes: the delta head", ("train", "--sft", str(model), *training))
+    yield Step("Closed loop: SFT + delta", ("evaluate", "--checkpoint", str(refined), *evaluation, "--run-id", "drive-rl"))
+    yield Step("Offline metrics of SFT + delta", ("offline", "--checkpoint", str(refined), "--episodes", _glob(held_out)))
+    yield Step(
+        "A model that looks through a camera: recorded with pictures ...",
+        ("record", "--suite", size.training, "--camera", "front", "--episodes", str(size.camera_episodes), "--out", str(pictures)),
+    )
+    yield Step(
+        "... cloned for one epoch (this shows the path, it makes no driver) ...",
+        (
+            "sft",
+            "--episodes",
+            _glob(pictures),
+            "--architecture",
+            "tiny_multicam",
+            "--epochs",
+            "1",
+            "--batch",
+            "32",
+            "--out",
+            str(camera.parent),
+        ),
+    )
+    picture = min(pictures.glob("*/front/*.png"))
+    yield Step("... and asked for a plan", ("plan", "--checkpoint", str(camera), "--image", str(picture)))
+    yield Step("The comparison: SFT against SFT + delta", ("compare", str(folder / "drive-sft"), str(folder / "drive-rl")))
 
 
-def _play(story: Sequence[Step], run: Callable[[Sequence[str]], int]) -> Iterator[dict[str, Any]]:
+def _glob(folder: Path) -> str:
+    return str(folder / "*" / "episode.json")
+
+
+def _play(story: Iterable[Step], run: Callable[[Sequence[str]], int]) -> Iterator[dict[str, Any]]:
     """Run the steps; what was run and how long it took, one after the other.
 
     Raises:
         RunFailure: a step failed.
     """
-    for number_, step in enumerate(story, 1):
-        stdout.rule(f"[bold]{number_}/{len(story)}  {step.title}", align="left")
+    for index, step in enumerate(story, 1):
+        stdout.rule(f"[bold]{index}. {step.title}", align="left")
         command = shlex.join(("carla-rl", *step.arguments))
         stdout.print(f"[dim]$ {command}[/]", highlight=False, soft_wrap=True)
         began = time.monotonic()
         code = run(step.arguments)
         seconds = time.monotonic() - began
         if code:
-            raise RunFailure(f"step {number_} of the demo ended with exit code {code}; what it printed says why")
+            raise RunFailure(f"step {index} of the demo ended with exit code {code}; what it printed says why")
         stderr.print(f"[dim]{seconds:.0f} s[/]")
         yield {"title": step.title, "command": command, "seconds": round(seconds, 1)}
 

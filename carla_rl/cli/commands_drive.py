@@ -1,5 +1,7 @@
 """`evaluate` and `train`: the closed loop from the command line."""
 
+import tomllib
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,14 +9,22 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from carla_rl.agent import Agent, read_agent
+from carla_rl.agent import DECISION_TICKS, Agent, read_agent
+from carla_rl.build import make_controller, make_expert
+from carla_rl.checkpoint import load_sft
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stderr, stdout
-from carla_rl.cli.setup import Drive, make_drive
+from carla_rl.cli.setup import Bank, Drive, make_bank, make_drive, policy_record
 from carla_rl.cli.tables import evaluation_table, infraction_lines
 from carla_rl.errors import RunFailure, UsageError
-from carla_rl.evaluate import drive
-from carla_rl.records.run import RunDirectory
+from carla_rl.evaluate import Parts, drive
+from carla_rl.interfaces import Policy
+from carla_rl.metrics.result import EpisodeResult
+from carla_rl.policies.residual import ResidualPolicy
+from carla_rl.policies.sft import FrozenSft
+from carla_rl.records.run import RunDirectory, start_run
+from carla_rl.scenario.sampler import TrainingSampler
+from carla_rl.train import TrainConfig, Training, TrainParts
 
 
 def evaluate(
@@ -27,7 +37,7 @@ def evaluate(
     ] = None,
     sft: options.Sft = None,
     controller: options.Controller = "default",
-    decision_ticks: options.DecisionTicks = 2,
+    decision_ticks: options.DecisionTicks = DECISION_TICKS,
     routes: options.Routes = None,
     repetitions: options.Repetitions = 1,
     skip_unsupported: options.SkipUnsupported = False,
@@ -128,3 +138,127 @@ def run_evaluation(
     if bank.suite.omitted:
         stderr.print(f"[yellow]{len(bank.suite.omitted)} things of the suite's file were left out; environment.json lists them[/]")
     return run.finish(), run.path
+
+
+def train(
+    sft: Annotated[Path, typer.Option("--sft", metavar="FILE", help="The SFT model to refine; it stays frozen.")],
+    suite: options.Suite,
+    simulator: options.Simulator,
+    validation: Annotated[
+        str | None,
+        typer.Option("--validation", metavar="NAME|FILE", help="Suite to drive now and then; the best checkpoint on it is kept."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML with tables ppo, delta, reward.")] = None,
+    decisions: Annotated[int | None, typer.Option("--decisions", min=1, help="Decisions to train on, all envs together.")] = None,
+    num_envs: Annotated[int | None, typer.Option("--num-envs", min=1, help="Worlds driven at once; part of the algorithm here.")] = None,
+    controller: options.Controller = "default",
+    decision_ticks: options.DecisionTicks = DECISION_TICKS,
+    routes: options.Routes = None,
+    skip_unsupported: options.SkipUnsupported = False,
+    maps: options.Maps = None,
+    seed: options.Seed = 0,
+    threads: options.Threads = 1,
+    out: options.Out = Path("out"),
+    run_id: options.RunId = None,
+    json: options.Json = False,
+) -> None:
+    """Refine a frozen SFT model online: PPO trains a bounded correction of its plans on closed-loop episodes.
+
+    Update 0 drives exactly as SFT. Leaves checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign,
+    and TensorBoard logs. Ctrl-C keeps what was reached.
+    """
+    torch.set_num_threads(threads)
+    settings = read_train_config(config, {"seed": seed}, {"decisions": decisions, "num_envs": num_envs})
+    agent = Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks)
+    policy = ResidualPolicy(FrozenSft(load_sft(sft)), settings.delta, seed=settings.seed)
+    reference = make_expert()
+    needs = policy.needs.union(reference.needs)
+    folders = maps or ()
+    envs = settings.ppo.num_envs
+    bank = make_bank(simulator, suite, needs, routes=routes, maps=folders, num_envs=envs, skip_unsupported=skip_unsupported, idle_envs=True)
+    held_out = make_bank(simulator, validation, needs, maps=folders, num_envs=64, skip_unsupported=skip_unsupported) if validation else None
+    path, facts, _ = start_run(
+        out,
+        "ppo-delta",
+        config={
+            "suite": suite,
+            "validation": validation,
+            "agent": agent.model_dump(mode="json"),
+            "training": settings.model_dump(mode="json"),
+        },
+        simulator=bank.simulator.info,
+        suite=bank.record,
+        policy=policy_record(policy, sft),
+        protocol={"controller": controller, "decision_ticks": decision_ticks},
+        run_id=run_id,
+    )
+    parts = TrainParts(
+        simulator=bank.simulator,
+        controller=make_controller(controller, envs),
+        policy=policy,
+        reference=reference,
+        sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route),
+        validate=validator(held_out, reference, agent) if held_out else None,
+        ticks_per_decision=decision_ticks,
+    )
+    with closing(bank.simulator):
+        last = _show_training(Training(parts, settings, path, facts), settings)
+    best = path / "checkpoints" / ("best.pt" if held_out else "last.pt")
+    if json:
+        print_json({"path": str(path), "checkpoint": str(best), "simulator": facts["simulator"], **last})
+        return
+    stdout.print(f"{last['decisions']} decisions in {last['episodes']} episodes; checkpoint: {best}", highlight=False, soft_wrap=True)
+    if last["validation"]:
+        curve = " -> ".join(f"{item['driving_score_mean']:.1f}" for item in last["validation"])
+        stdout.print(f"driving score on {validation}, from SFT onwards: {curve}", highlight=False)
+
+
+def read_train_config(path: Path | None, fields: dict[str, Any], ppo: dict[str, Any]) -> TrainConfig:
+    """The configuration file, if any, with the options that were given on top.
+
+    Raises:
+        UsageError: unreadable, no TOML, or a value that does not do.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not TOML ({error})") from None
+    given = {name: value for name, value in ppo.items() if value is not None}
+    table = data.get("ppo", {})
+    data = {**fields, **data, "ppo": {**table, **given} if isinstance(table, dict) else table}
+    return TrainConfig.checked(data, path or "the options of train")
+
+
+def validator(bank: Bank, reference: Policy, agent: Agent) -> Callable[[Policy], list[EpisodeResult]]:
+    """Drives a bank with a policy, again and again on the same simulator."""
+    simulator = bank.simulator
+    controller = make_controller(agent.controller, simulator.num_envs)
+
+    def validate(policy: Policy) -> list[EpisodeResult]:
+        return list(drive(Parts(simulator, policy, controller, reference, agent.decision_ticks), bank.episodes))
+
+    return validate
+
+
+def _show_training(training: Training, settings: TrainConfig) -> dict[str, Any]:
+    """Train with a progress bar; counts and the validation curve at the end.
+
+    Raises:
+        RunFailure: interrupted; says what is kept and where.
+    """
+    done, score = 0, "–"
+    try:
+        with progress() as bar:
+            task = bar.add_task("training", total=settings.ppo.updates, note="")
+            for step in training.run():
+                done = step.record.update
+                score = f"{step.validation['driving_score_mean']:.1f}" if step.validation else score
+                note = f"reward {step.record.reward:+.4f}  KL {step.record.stats.approx_kl:.4f}  validation {score}"
+                bar.update(task, completed=done, note=f"{note}  {step.record.decisions_per_s:,.0f} decisions/s")
+    except KeyboardInterrupt:
+        raise RunFailure(
+            f"interrupted after {done} of {settings.ppo.updates} updates; checkpoint and metrics are in {training.folder}"
+        ) from None
+    return training.outcome()

@@ -1,7 +1,8 @@
 """The feature vector of the object/route-based architecture: what a planner needs of an observation, in numbers near one.
 
 Objects are described along and across the route, because that is where they matter: first the nearest ones ahead in the ego's
-corridor, then those that come closest to where the ego will be in the next seconds. Empty slots are zeros, which also means far away.
+corridor, then those that come closest to where the ego will be in the next seconds; what stands aside, follows or stays away is left out,
+for a clone would only learn it by heart. Empty slots are zeros, which also means far away.
 Scalar code per env: a row has the same bits in any batch. Knows no network.
 """
 
@@ -28,10 +29,11 @@ ROUTE_INDICES = np.array([1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 21, 24, 28, 3
 ROUTE = 2 * len(ROUTE_INDICES)
 """Per point, s metres ahead: (x - s) and y, each / (2 + s / 4) m, so that near points resolve decimetres and far ones angles."""
 CORRIDOR_SLOTS = 2
-RISK_SLOTS = 8
-SLOT = 13
+RISK_SLOTS = 4
+SLOT = 14
 """Nearness along the route twice (1 - s / 60 and 5 / (5 + |s|), s in m), offset across / 4 m within +-5, velocity along / 10
-and across / 5 m/s, cos and sin of the heading against the route's, half length / 3 m, half width / 1.5 m, one-hot kind (4)."""
+and across / 5 m/s, cos and sin of the heading against the route's, half length / 3 m, half width / 1.5 m,
+one-hot kind (4), threat (1 for one that touches the ego now or will at once, 0 for one that stays away)."""
 LIGHT = 6
 """Nearness twice (1 - d / 50 not below 0, 5 / (5 + d)), one-hot green, yellow, red,
 deceleration / 5 m/s^2 that stopping takes (not for green)."""
@@ -45,12 +47,14 @@ CONTEXT_SIZE = 2 + 2 * len(CONTEXT_INDICES)
 
 _CORRIDOR_MARGIN_M = 1.5
 """An object is in the corridor where its box comes this close to the route's line: half an ego and half a metre."""
+_HARMLESS = 15.0
+"""Closeness (m, see `_closeness`) from which an object no longer matters."""
 _SEGMENTS = 35
 _HARDEST_STOP = 10.0
 _LIGHT_NONE, _LIGHT_GREEN = int(LightState.NONE), int(LightState.GREEN)
 _X, _Y, _YAW, _SPEED = int(ObjectColumn.X), int(ObjectColumn.Y), int(ObjectColumn.YAW), int(ObjectColumn.SPEED)
 _LENGTH, _WIDTH, _KIND = int(ObjectColumn.HALF_LENGTH), int(ObjectColumn.HALF_WIDTH), int(ObjectColumn.KIND)
-_NONE = int(ObjectKind.NONE)
+_NONE, _PEDESTRIAN = int(ObjectKind.NONE), int(ObjectKind.PEDESTRIAN)
 _SIGHT = SIGHT_M
 
 
@@ -96,7 +100,7 @@ def _features(
     speed: F32, yaw_rate: F32, route: F32, route_left: F32, objects: F32, light: F32, stop_sign: F32, speed_limit: F32, out: F32
 ) -> None:
     rows = objects.shape[1]
-    placed = np.empty((rows, 6))
+    placed = np.empty((rows, 7))
     score = np.empty((2, rows))
     for i in range(len(speed)):
         v = float(speed[i])
@@ -142,7 +146,7 @@ def segments(route: F32) -> F64:
 
 @numba.njit(cache=True)
 def on_route(parts: F64, x: float, y: float) -> tuple[float, float, float, float]:
-    """A point of the ego frame on `segments`: metres along, metres across (positive left), cos and sin of the route's heading there.
+    """A point of the ego frame on `segments`: metres along, across (positive left), cos and sin of the route's heading there.
 
     Before the first and after the last segment the route goes straight on.
     """
@@ -172,7 +176,7 @@ def on_route(parts: F64, x: float, y: float) -> tuple[float, float, float, float
 
 @numba.njit(cache=True)
 def _place(objects: F32, route: F32, speed: float, placed: F64, score: F64) -> None:
-    """Objects on the route (along, across, velocity along and across, cos and sin of the heading), and their order: the lowest score first.
+    """Objects on the route (along, across, velocity along and across, heading's cos and sin, threat) and their order: lowest score first.
 
     `score[0]` is for the corridor ahead, `score[1]` for closeness in the next seconds; infinite where an object does not qualify.
     """
@@ -190,9 +194,15 @@ def _place(objects: F32, route: F32, speed: float, placed: F64, score: F64) -> N
         vd = float(objects[k, _SPEED]) * sin
         placed[k, 0], placed[k, 1], placed[k, 2], placed[k, 3], placed[k, 4], placed[k, 5] = s, d, vs, vd, cos, sin
         reach = abs(sin) * float(objects[k, _LENGTH]) + abs(cos) * float(objects[k, _WIDTH])
-        if s > 0.0 and abs(d) - reach < _CORRIDOR_MARGIN_M:
+        in_corridor = abs(d) - reach < _CORRIDOR_MARGIN_M
+        closeness = _closeness(s, d, vs - speed, vd)
+        placed[k, 6] = max(1.0 - closeness / _HARMLESS, 0.0)
+        if in_corridor and s > 0.0:
             score[0, k] = s
-        score[1, k] = _closeness(s, d, vs - speed, vd)
+        stands_aside = not in_corridor and abs(float(objects[k, _SPEED])) < 0.05 and int(objects[k, _KIND]) != _PEDESTRIAN
+        follows = in_corridor and s < 0.0 and cos > 0.8
+        if (in_corridor and s > 0.0) or not (stands_aside or follows or closeness > _HARMLESS):
+            score[1, k] = closeness
 
 
 @numba.njit(cache=True)
@@ -235,6 +245,7 @@ def _write_object(thing: F32, place: F64, out: F32) -> None:
     out[7] = thing[_LENGTH] / 3.0
     out[8] = thing[_WIDTH] / 1.5
     out[8 + int(thing[_KIND])] = 1.0
+    out[13] = place[6]
 
 
 @numba.njit(cache=True)

@@ -21,10 +21,14 @@ class ActorCritic(Policy, Protocol):
     The frozen part lives outside the two heads.
     """
 
-    delta_head: nn.Module
-    """features (B, D) -> mean of the action (B, K), zero before training."""
-    value_head: nn.Module
-    """features (B, D) -> value (B,)."""
+    @property
+    def delta_head(self) -> nn.Module:
+        """Features (B, D) -> mean of the action (B, K), zero before training."""
+
+    @property
+    def value_head(self) -> nn.Module:
+        """Features (B, D) -> value (B,)."""
+
     log_std: Tensor
     """(K,) log standard deviation of the action: learned with the delta head where it requires a gradient, else set by PPO's schedule."""
 

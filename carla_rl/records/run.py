@@ -73,7 +73,6 @@ class RunDirectory:
         self._git = git
         self._results: list[EpisodeResult] = []
         self._seen: set[str] = set()
-        self._headline: dict[str, Any] = {}
         self._next_summary = 1
 
     @classmethod
@@ -99,9 +98,10 @@ class RunDirectory:
         Raises:
             UsageError: `out` cannot be written, the run id is no plain name, or there is a run of that id already.
         """
-        run = cls(
-            *start_run(out, kind, config=config, simulator=simulator, suite=suite, policy=policy, protocol=protocol, run_id=run_id, now=now)
+        path, facts, git = start_run(
+            out, kind, config=config, simulator=simulator, suite=suite, policy=policy, protocol=protocol, run_id=run_id, now=now
         )
+        run = cls(path, facts, git)
         run._write_metrics(complete=False)
         return run
 
@@ -135,18 +135,6 @@ class RunDirectory:
         write_steps(path, log)
         return path
 
-    def headline(self, values: Mapping[str, Any]) -> None:
-        """Put further top-level values into metrics.json, now and from now on (e.g. `carla_rl.metrics.summary.training_metrics`).
-
-        Raises:
-            ValueError: a name that the contract gives another meaning.
-        """
-        taken = {name for name in values if name != "run_id"} & set(self._metrics(complete=False))
-        if taken - set(self._headline):
-            raise ValueError(f"metrics.json has {', '.join(sorted(taken))} already")
-        self._headline.update(values)
-        self._write_metrics(complete=False)
-
     def finish(self, *, complete: bool = True) -> dict[str, Any]:
         """Write the final metrics.json and return what it holds."""
         return self._write_metrics(complete=complete)
@@ -157,11 +145,8 @@ class RunDirectory:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
         self.finish(complete=kind is None)
 
-    def _metrics(self, *, complete: bool) -> dict[str, Any]:
-        return self._headline | evaluation_metrics(self.run_id, self._git, self._facts, self._results, complete=complete)
-
     def _write_metrics(self, *, complete: bool) -> dict[str, Any]:
-        data = self._metrics(complete=complete)
+        data = evaluation_metrics(self.run_id, self._git, self._facts, self._results, complete=complete)
         write_json(self.path / "metrics.json", data)
         return data
 

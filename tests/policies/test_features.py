@@ -52,9 +52,13 @@ def test_leader_goes_into_the_corridor_and_a_walker_at_the_side_does_not():
     leader = (20.0, 0.5, 0.0, 5.0, 2.4, 0.9, ObjectKind.VEHICLE)
     walker = (10.0, -4.0, np.pi / 2, 1.0, 0.3, 0.3, ObjectKind.PEDESTRIAN)
     table = slots(f.route_objects(one([walker, leader]))[0])
-    np.testing.assert_allclose(table[0], [1 - 20 / 60, 5 / 25, 0.125, 0.5, 0, 1, 0, 0.8, 0.6, 1, 0, 0, 0], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        table[0], [1 - 20 / 60, 5 / 25, 0.125, 0.5, 0, 1, 0, 0.8, 0.6, 1, 0, 0, 0, 1 - 5.205 / 15], rtol=1e-5, atol=1e-7
+    )
     assert not table[1].any()
-    np.testing.assert_allclose(table[2], [1 - 10 / 60, 5 / 15, -1.0, 0, 0.2, 0, 1, 0.1, 0.2, 0, 1, 0, 0], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        table[2], [1 - 10 / 60, 5 / 15, -1.0, 0, 0.2, 0, 1, 0.1, 0.2, 0, 1, 0, 0, 1 - 2.89 / 15], rtol=1e-5, atol=1e-7
+    )
     assert not table[3:].any()
 
 
@@ -67,17 +71,34 @@ def test_objects_follow_the_bend_of_the_route():
 
 
 def test_behind_the_ego_is_negative_along_and_never_in_the_corridor():
-    table = slots(f.route_objects(one([(-12.0, 0.0, 0.0, 8.0, 2.0, 1.0, ObjectKind.VEHICLE)]))[0])
+    # beside and behind, faster than the ego: it comes closest after a second
+    table = slots(f.route_objects(one([(-12.0, 3.0, 0.0, 20.0, 2.0, 1.0, ObjectKind.VEHICLE)]))[0])
     assert not table[:2].any()
     np.testing.assert_allclose(table[2, :2], [1.2, 5 / 17], rtol=1e-6)
 
 
-def test_what_will_cross_comes_before_what_stands_aside():
+@pytest.mark.parametrize(
+    ("thing", "kept"),
+    [
+        ((12.0, 6.0, 0.0, 0.0, 2.0, 1.0, ObjectKind.VEHICLE), False),
+        ((12.0, 6.0, 0.0, 0.0, 0.3, 0.3, ObjectKind.PEDESTRIAN), True),
+        ((-12.0, 0.5, 0.0, 12.0, 2.0, 1.0, ObjectKind.VEHICLE), False),
+        ((30.0, 25.0, np.pi / 2, 9.0, 2.0, 1.0, ObjectKind.VEHICLE), False),
+        ((12.0, 1.5, 0.0, 0.0, 2.0, 1.0, ObjectKind.VEHICLE), True),
+    ],
+    ids=["parked aside", "walker at the kerb", "follower", "going away", "parked in the way"],
+)
+def test_what_does_not_matter_is_left_out(thing, kept):
+    assert slots(f.route_objects(one([thing]))[0]).any() == kept
+
+
+def test_what_will_cross_comes_before_what_keeps_its_lane():
     crossing = (20.0, -8.0, np.pi / 2, 4.0, 2.0, 1.0, ObjectKind.VEHICLE)
-    parked = (12.0, 6.0, 0.0, 0.0, 2.0, 1.0, ObjectKind.STATIC)
-    table = slots(f.route_objects(one([parked, crossing]))[0])
+    beside = (4.0, 5.0, 0.0, 10.0, 1.0, 0.4, ObjectKind.BICYCLE)
+    table = slots(f.route_objects(one([beside, crossing]))[0])
     assert table[2, 9] == 1.0
-    assert table[3, 11] == 1.0
+    assert table[3, 12] == 1.0
+    assert table[2, 13] > table[3, 13]
 
 
 def test_more_objects_than_slots():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -151,15 +153,13 @@ def test_a_checkpoint_drives_the_same(tmp_path):
 
 
 def test_heads_that_do_not_fit_are_refused(tmp_path):
-    from dataclasses import replace
-
     state = ResidualPolicy(frozen(), DeltaConfig()).state()
     wide = dict(state.delta_head) | {"net.0.weight": torch.zeros(128, 9)}
-    with pytest.raises(UsageError, match=r"tensor delta_head\.net\.0\.weight has shape \(128, 9\), expected \(128, 315\)"):
+    with pytest.raises(UsageError, match=r"tensor delta_head\.net\.0\.weight has shape \(128, 9\), expected \(128, 269\)"):
         ResidualPolicy.from_state(replace(state, delta_head=wide))
     with pytest.raises(UsageError, match=r"log_std has shape \(7,\), expected \(4,\)"):
         ResidualPolicy.from_state(replace(state, log_std=torch.zeros(7)))
-    with pytest.raises(UsageError, match=r"normaliser\.mean must have shape \(315,\)"):
+    with pytest.raises(UsageError, match=r"normaliser\.mean must have shape \(269,\)"):
         ResidualPolicy.from_state(replace(state, normaliser={"mean": torch.zeros(3), "scale": torch.ones(3)}))
     with pytest.raises(UsageError, match="delta_config: limit"):
         ResidualPolicy.from_state(replace(state, delta_config={"limit": -1}))

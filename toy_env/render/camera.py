@@ -79,7 +79,7 @@ def _seen(view: NDArray[np.float64], width: int, thing: NDArray[np.float64], lev
     away = math.hypot(thing[X] - view[0], thing[Y] - view[1])
     if thing[SHAPE] < 0.0 or abs(thing[LEVEL] - level) > LEVEL_M or away > SEEN_M or away == 0.0:
         return False
-    return in_sight(view, width, thing[X], thing[Y], thing[LENGTH] + thing[WIDTH] + 1.0)
+    return bool(in_sight(view, width, thing[X], thing[Y], thing[LENGTH] + thing[WIDTH] + 1.0))
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -140,7 +140,7 @@ def draw_marks(
             seen = _seen(view, picture.shape[1], actors[k - len(lines)], level)
             _lay_shadow(view, actors[k - len(lines)], corners)
         if seen:
-            fill(picture, depth, corners, 4, view[7], colour, PAINT if line else SHADE, scratch)
+            fill(picture, depth, corners, np.int64(4), view[7], colour, np.int64(PAINT if line else SHADE), scratch)
 
 
 @numba.njit(cache=True, error_model="numpy")

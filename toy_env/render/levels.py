@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.roads.network import RoadNetwork
+from carla_rl.types import Floats
 
 _TURN_M2 = 30.0
 """What a heading across the lane costs, in m^2 of squared distance: of two crossing roads a vehicle is on the one that it follows."""
 
 
-def heights(network: RoadNetwork, x: NDArray[np.float64], y: NDArray[np.float64], yaw: NDArray[np.float64]) -> NDArray[np.float64]:
+def heights(network: RoadNetwork, x: Floats, y: Floats, yaw: Floats) -> NDArray[np.float64]:
     """Height in m of the driving or parking lane that fits each place and heading best, NaN where none is near; any shape."""
     roads = network.roads
     out = np.empty(x.size, np.float64)

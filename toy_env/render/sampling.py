@@ -66,7 +66,7 @@ def add_row(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _fields(packed: int) -> int:
+def _fields(packed: np.int32) -> np.int64:
     colour = np.int64(packed)
     return (colour & 0xFF0000) << 16 | (colour & 0xFF00) << 8 | colour & 0xFF
 

@@ -41,7 +41,7 @@ def haze_share(distance: float, sky: NDArray[np.float64]) -> float:
 def in_sight(view: NDArray[np.float64], width: int, x: float, y: float, reach: float) -> bool:
     """Whether something within `reach` m of a place may be seen: not behind the camera nor beside its field of view."""
     right, _, ahead = turn(view, x - view[0], y - view[1], 1.0 - view[2])
-    return ahead + reach > NEAR_M and abs(right) <= (ahead + reach) * 0.5 * width / view[7] + 2.0 * reach
+    return bool(ahead + reach > NEAR_M and abs(right) <= (ahead + reach) * 0.5 * width / view[7] + 2.0 * reach)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -49,10 +49,10 @@ def fill(
     picture: NDArray[np.uint8],
     depth: NDArray[np.float32],
     corners: NDArray[np.float64],
-    count: int,
+    count: np.int64,
     focal: float,
     colour: NDArray[np.float64],
-    mode: int,
+    mode: np.int64,
     scratch: NDArray[np.float64],
 ) -> None:
     """Fill a plane convex face given by its first `count` corners (camera frame); `scratch` is (MAX_CORNERS + 1, 2)."""
@@ -91,7 +91,7 @@ def _span(
     inverse: float,
     slope: float,
     colour: NDArray[np.float64],
-    mode: int,
+    mode: np.int64,
 ) -> None:
     """Fill pixels first..last - 1 of a row; 1 / z of pixel j is inverse + j slope."""
     r, g, b = np.uint8(colour[0]), np.uint8(colour[1]), np.uint8(colour[2])
@@ -174,7 +174,7 @@ def draw_thing(
                 own = thing[RED + q] if part[first] < 0.0 else part[first + q]
                 hidden = 0.4 * haze if lamp and lamp == state else haze
                 colour[q] = min(own * light * (1.0 - hidden) + hidden * sky[HORIZON + q], 255.0)
-            fill(picture, depth, corners, count, view[7], colour, SOLID, scratch)
+            fill(picture, depth, corners, np.int64(count), view[7], colour, np.int64(SOLID), scratch)
 
 
 @numba.njit(cache=True, error_model="numpy")
