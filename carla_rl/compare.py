@@ -113,8 +113,8 @@ def compare(
     """Compare run B with run A over the episodes that both have. Differences are B - A.
 
     Raises:
-        UsageError: a run without episodes; no common episode; conditions that differ (simulator, suite, protocol, skipped scenarios) without `force`; an unknown
-            score definition.
+        UsageError: a run without episodes; no common episode; conditions that differ (simulator, suite, protocol, skipped scenarios)
+            without `force`; an unknown score definition.
     """
     definition(score)
     for run in (a, b):

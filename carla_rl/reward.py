@@ -37,7 +37,7 @@ class RewardConfig(Config):
     )
     collision: float = Field(default=3.0, ge=0, description="cost of a collision with anything")
     red_light: float = Field(default=3.0, ge=0, description="cost of running a red light")
-    stop_sign: float = Field(default=1.0, ge=0, description="cost of running a stop sign")
+    stop_sign: float = Field(default=3.0, ge=0, description="cost of running a stop sign")
     deviation: float = Field(default=3.0, ge=0, description="cost of ending by leaving the route")
     blocked: float = Field(default=3.0, ge=0, description="cost of ending by standing still")
 

@@ -193,7 +193,7 @@ def _hiding(model: TinyMulticam | RouteObjects, config: SftConfig) -> Callable[[
     def hide(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         # indexing by rows has made a copy, which is ours to change
         (table,) = inputs
-        slots = table[:, start : start + len(rates) * features.SLOT].unflatten(1, (len(rates), features.SLOT))
+        slots = table[:, start : start + len(rates) * features.SLOT].view(-1, len(rates), features.SLOT)
         slots *= torch.rand(len(table), len(rates), 1, generator=generator) >= rates
         return inputs
 

@@ -32,7 +32,7 @@ from carla_rl.metrics.summary import summarize, training_metrics
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
-from carla_rl.records.atomic import append_line, write_json
+from carla_rl.records.atomic import append_lines, write_json
 from carla_rl.reward import RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import TrainingSampler
 
@@ -139,7 +139,7 @@ class Training:
         lines = [json.dumps({"run_id": self.folder.name, **result.to_json()}, allow_nan=False) for result in self._results[self._written :]]
         self._written = len(self._results)
         if lines:
-            append_line(self.folder / "episodes.jsonl", "\n".join(lines))
+            append_lines(self.folder / "episodes.jsonl", *lines)
 
     def _validate(self, trainer: Trainer, board: SummaryWriter) -> Mapping[str, Any]:
         """Drive the validation suite with the policy's mean; the best so far goes to best.pt. Update 0 is SFT itself."""

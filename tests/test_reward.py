@@ -77,7 +77,7 @@ def test_comfort_bounds(state, hard):
         ((Infraction.COLLISION_PEDESTRIAN,), {"collision": -3.0}),
         ((Infraction.COLLISION_VEHICLE, Infraction.COLLISION_STATIC), {"collision": -3.0}),
         ((Infraction.RED_LIGHT,), {"red_light": -3.0}),
-        ((Infraction.STOP_SIGN,), {"stop_sign": -1.0}),
+        ((Infraction.STOP_SIGN,), {"stop_sign": -3.0}),
         ((Infraction.COLLISION_VEHICLE, Infraction.RED_LIGHT), {"collision": -3.0, "red_light": -3.0}),
     ],
 )

@@ -83,6 +83,19 @@ def test_images(tmp_path):
     assert errors(planned[rows], torch.from_numpy(samples.waypoints[rows]))[0] == pytest.approx(result.metrics["ade"], rel=1e-4)
 
 
+def test_hidden_objects_are_whole_and_the_samples_stay(tmp_path):
+    samples = frames(100)
+    before = samples.observation.objects.copy()
+    with_all, with_some = (
+        train_sft(samples, SftConfig(epochs=1, batch=64, hidden=16, out_dim=8, object_dropout=share), tmp_path / str(share)).metrics[
+            "fingerprint"
+        ]
+        for share in (0.0, 0.9)
+    )
+    assert with_all != with_some
+    assert np.array_equal(samples.observation.objects, before)
+
+
 def test_errors_by_hand():
     targets = torch.zeros(2, 2, 2)
     waypoints = torch.tensor([[[3.0, 4.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 2.0]]])

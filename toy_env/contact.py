@@ -50,7 +50,10 @@ def take_back(me: Record) -> None:
 @njit(cache=True)
 def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
     """Whether the ego overlaps an actor that stands at a pose."""
-    return boxes_overlap(world.x, world.y, world.yaw, world.half_length, world.half_width, x, y, yaw, me.half_length, me.half_width)
+    reach = world.half_length + world.half_width + me.half_length + me.half_width
+    if abs(x - world.x) > reach or abs(y - world.y) > reach:
+        return False
+    return bool(boxes_overlap(world.x, world.y, world.yaw, world.half_length, world.half_width, x, y, yaw, me.half_length, me.half_width))
 
 
 @njit(cache=True)

@@ -42,7 +42,7 @@ MIN_SPEED = int(Infraction.MIN_SPEED)
 @njit(cache=True)
 def has_passed(point: Record, world: Record) -> bool:
     """Whether the ego's centre is ahead of a route point, in the point's direction."""
-    return (world.x - point.x) * point.cos + (world.y - point.y) * point.sin > 0.0
+    return bool((world.x - point.x) * point.cos + (world.y - point.y) * point.sin > 0.0)
 
 
 @njit(cache=True)
@@ -132,27 +132,27 @@ def keep_route(points: Record, world: Record) -> bool:
             world.deviation_m += points[first + closest].s - points[first + world.deviation_point].s
             left = left or world.deviation_m > DEVIATION_SHARE * (world.end_s - world.start_s)
         world.deviation_point = closest
-    return left
+    return bool(left)
 
 
 @njit(cache=True)
 def is_blocked(world: Record) -> bool:
     """ActorBlockedTest. Counts the ticks below 0.1 m/s."""
     world.still_ticks = world.still_ticks + 1 if world.speed < STILL_MPS else 0
-    return world.still_ticks > world.blocked_ticks
+    return bool(world.still_ticks > world.blocked_ticks)
 
 
 @njit(cache=True)
 def is_late(points: Record, world: Record) -> bool:
     """RouteTimeoutBehavior: 300 s, and for each metre of advance the time that it takes at 10 % of the speed limit; or the fixed limit."""
     if world.fixed_limit_s > 0.0:
-        return world.tick * TICK_S >= world.fixed_limit_s - 1e-9
+        return bool(world.tick * TICK_S >= world.fixed_limit_s - 1e-9)
     reached = passed_point(points, world, world.limit_point, COMPLETE_POINTS)
     if reached > world.limit_point:
         way = points[world.route_first + reached].s - points[world.route_first + world.limit_point].s
         world.limit_s += way / (LIMIT_SPEED_SHARE * max(world.speed_limit, 1.0))
         world.limit_point = reached
-    return world.tick * TICK_S > world.limit_s
+    return bool(world.tick * TICK_S > world.limit_s)
 
 
 @njit(cache=True)

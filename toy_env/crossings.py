@@ -36,7 +36,7 @@ def entered_lane(town: Town, world: Record) -> int:
     for k in range(first, last):
         lane = town.successors[k]
         if lane == world.entry:
-            return lane
+            return int(lane)
         if chosen < 0 or lane == world.lane:
             chosen = lane
     return chosen
@@ -53,7 +53,7 @@ def tail_crosses(world: Record, x: float, y: float, yaw: float, half_line: float
     if near_along < 0.0 or far_along >= 0.0:
         return False
     share = near_along / (near_along - far_along)
-    return abs(near_aside + share * (far_aside - near_aside)) <= half_line
+    return bool(abs(near_aside + share * (far_aside - near_aside)) <= half_line)
 
 
 @njit(cache=True)

@@ -71,9 +71,9 @@ def gives_way(town: Town, me: Record, entry: int, entry_m: float, half_length: f
         return False
     mine, others = rank(town, me.entry), rank(town, entry)
     if mine != others:
-        return others < mine
+        return bool(others < mine)
     my_key, other_key = waiting_key(me.entry_m, me.still_ticks), waiting_key(entry_m, still)
-    return other_key < my_key or (other_key == my_key and number < me.id)
+    return bool(other_key < my_key or (other_key == my_key and number < me.id))
 
 
 @njit(cache=True)
@@ -83,13 +83,13 @@ def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
     if entry == STOP:
         if me.stop_done != me.entry and me.speed < SLOW_MPS and line_m < STOP_NEAR_M:
             me.stop_done = me.entry
-        return me.stop_done != me.entry
+        return bool(me.stop_done != me.entry)
     if town.lanes[me.entry].signal < 0:
         return False
     state = light_state(town, town.lanes[me.entry].signal, world.seed, world.tick)
     if state == YELLOW:
-        return me.speed * me.speed <= 2.0 * YELLOW_BRAKE * max(line_m, 0.1)
-    return state != GREEN
+        return bool(me.speed * me.speed <= 2.0 * YELLOW_BRAKE * max(line_m, 0.1))
+    return bool(state != GREEN)
 
 
 @njit(cache=True)
@@ -123,4 +123,4 @@ def ego_is_held(town: Town, world: Record) -> bool:
     signal = town.lanes[world.entry].signal
     if signal < 0 or world.entry_m - world.half_length < 0.0:
         return False
-    return light_state(town, signal, world.seed, world.tick) > YELLOW
+    return bool(light_state(town, signal, world.seed, world.tick) > YELLOW)

@@ -52,7 +52,7 @@ def is_lost(world: Record, me: Record) -> bool:
         return True
     if me.still_ticks > STUCK_TICKS:
         return True
-    return me.still_ticks > JAM_TICKS and me.entry >= 0 and me.entry_m < 0.0
+    return bool(me.still_ticks > JAM_TICKS and me.entry >= 0 and me.entry_m < 0.0)
 
 
 @njit(cache=True)
@@ -97,7 +97,7 @@ def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
     """Set the ego's place on route, lanes and before junctions; m beyond the edge of the nearest lane."""
     project(points, world)
     find_marks(points, marks, town, world)
-    return find_lane(town, world)
+    return float(find_lane(town, world))
 
 
 @njit(cache=True)

@@ -28,8 +28,8 @@ def next_lane(town: Town, seed: int, lane: int) -> int:
     if count == 0:
         return -1
     if count == 1:
-        return town.successors[first]
-    return town.successors[first + pick(seed, lane, count)]
+        return int(town.successors[first])
+    return int(town.successors[first + pick(seed, lane, count)])
 
 
 @njit(cache=True)
@@ -40,7 +40,7 @@ def sample_before(town: Town, lane: int, sample: int, s: float) -> int:
         sample += 1
     while sample > first and town.samples[sample].s > s:
         sample -= 1
-    return max(min(sample, last), first)
+    return int(max(min(sample, last), first))
 
 
 @njit(cache=True)
@@ -72,7 +72,7 @@ def nearest_on(town: Town, lane: int, x: float, y: float) -> int:
         dx, dy = town.samples[k].x - x, town.samples[k].y - y
         if dx * dx + dy * dy < best:
             best, chosen = dx * dx + dy * dy, k
-    return chosen
+    return int(chosen)
 
 
 @njit(cache=True)

@@ -90,4 +90,4 @@ def find_lane(town: Town, world: Record) -> float:
     along, aside = to_local(world.x, world.y, town.samples[k].x, town.samples[k].y, town.samples[k].yaw)
     # beyond the end of a lane the distance to its last sample counts
     away = abs(aside) if abs(along) <= 1.5 else math.hypot(along, aside)
-    return away - town.samples[k].half_width
+    return float(away - town.samples[k].half_width)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from carla_rl.errors import UsageError
 from carla_rl.geometry import to_local
 from carla_rl.roads.route import Route
-from carla_rl.scenario.behaviours import leads, steps_out
+from carla_rl.scenario.behaviours import crossing_pace, leads, steps_out
 from carla_rl.scenario.model import Episode, ScriptedActor
 from carla_rl.types import TICK_S, ObjectKind
 from toy_env.contact import remember, stands_hit
@@ -146,7 +146,7 @@ def play(town: Town, world: Record, actors: Record, scripts: Record) -> None:
                 distance = script.place_s - world.s - world.half_length
                 if steps_out(distance, world.speed, -me.lateral, script.speed):
                     script.phase = PLAYING
-                    me.speed = script.speed
+                    me.speed = crossing_pace(distance, world.speed, -me.lateral, script.speed)
             else:
                 cross(town, me, town.lanes[me.lane].far_edge + KERB_M)
                 if me.speed == 0.0:

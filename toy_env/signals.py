@@ -35,4 +35,4 @@ def light_state(town: Town, signal: int, seed: int, tick: int) -> int:
     """`LightState` of a signal at a tick of the episode with this seed: each junction's cycle starts somewhere else."""
     light = town.signals[signal]
     offset = pick(seed ^ LIGHTS_STREAM, light.junction, light.phases * PHASE_TICKS)
-    return phase_state(tick + offset, light.phase, light.phases)
+    return int(phase_state(tick + offset, light.phase, light.phases))

@@ -51,7 +51,7 @@ def draw_place(town: Town, seed: int, number: int, x: float, y: float, outer: fl
         start = town.block_start[line + first_column]
         held = town.block_start[line + last_column + 1] - start
         if chosen < held:
-            return town.place[start + chosen]
+            return int(town.place[start + chosen])
         chosen -= held
     return -1
 
@@ -73,7 +73,7 @@ def has_room(world: Record, actors: Record, j: int, x: float, y: float, half_len
 def draw(actor: Record) -> float:
     """The next number of the actor's own stream, in [0, 1)."""
     actor.draws += 1
-    return uniform(actor.seed, actor.draws)
+    return float(uniform(actor.seed, actor.draws))
 
 
 @njit(cache=True)

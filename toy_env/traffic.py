@@ -25,6 +25,8 @@ HARDEST_BRAKE = 8.0
 PEDESTRIAN_ROOM_M = 1.5
 """m kept before pedestrians on top of IDM_ROOM_M."""
 DECIDE_TICKS = 4
+CATCH_UP_S = 0.4
+"""A vehicle that is too fast for the road ahead gets down to its wish in about this time."""
 STOP_LINE_M = 1.0
 """m before the stop line at which vehicles come to rest."""
 SLOW_MPS = 0.1
@@ -115,6 +117,9 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     reach = 10.0 + 3.0 * me.speed
     wish, me.entry, me.entry_m = look_ahead(town, world, me, max(reach, 30.0))
     pull = idm(me.speed, wish, CLEAR, 0.0, world.headway_s)
+    if me.speed > wish:
+        # the law alone lags behind a wish that falls towards a bend
+        pull = min(pull, max((wish - me.speed) / CATCH_UP_S, -HARDEST_BRAKE))
     following = next_lane(town, me.seed, me.lane)
     c, s = math.cos(me.yaw), math.sin(me.yaw)
     far = (reach + 3.0) * (reach + 3.0)
@@ -149,7 +154,10 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
 def move(town: Town, me: Record) -> bool:
     """Drive one tick along the lanes. False where the road has ended."""
     after = max(me.speed + me.acceleration * TICK_S, 0.0)
-    me.s += 0.5 * (me.speed + after) * TICK_S
+    way = 0.5 * (me.speed + after) * TICK_S
+    me.s += way
+    # others compare their distances with it before it decides again
+    me.entry_m -= way
     me.speed = after
     me.still_ticks = me.still_ticks + 1 if after < SLOW_MPS else 0
     while me.s >= town.lanes[me.lane].length:

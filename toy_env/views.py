@@ -34,7 +34,7 @@ def step(worlds: Worlds) -> Step:
         heading_error=world["heading_error"].copy(),
         speed_limit=world["speed_limit"].copy(),
     )
-    return Step(ego(worlds), facts, world["ending"].copy())
+    return Step(ego(worlds), facts, world["ending"].astype(np.int8))
 
 
 def observation(

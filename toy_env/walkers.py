@@ -32,7 +32,7 @@ def comes_too_soon(me: Record, x: float, y: float, yaw: float, speed: float, nee
     dx, dy = me.x - x, me.y - y
     ahead = dx * math.cos(yaw) + dy * math.sin(yaw)
     aside = abs(dy * math.cos(yaw) - dx * math.sin(yaw))
-    return aside < 12.0 and -4.0 < ahead < 5.0 + speed * need_s
+    return bool(aside < 12.0 and -4.0 < ahead < 5.0 + speed * need_s)
 
 
 @njit(cache=True)

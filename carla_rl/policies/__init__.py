@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Policies: observation in, plan out. Frozen SFT models, their corrections, the expert, and whatever `module:Class` names."""

@@ -22,7 +22,8 @@ CHANGE_POINTS = (4, 24)
 """A lane change takes at least and at most so many route points."""
 CHANGE_M = (2.4, 5.0)
 """A route that leaves its line by so much, at least and at most, and goes on in parallel has changed the lane."""
-PARALLEL = math.sin(0.12)
+EVEN_TURN = 0.012
+"""rad for each route point by which the road's turn before and after a lane change may differ from that along it."""
 
 
 class Path(NamedTuple):
@@ -107,24 +108,36 @@ def build_path(route: NDArray[np.float32], speed: float, yaw_rate: float, k: Num
 
 @numba.njit(cache=True)
 def _find_lane_change(route: NDArray[np.float32], path: Path) -> None:
-    """Fill `path.shift` for the first lane change of the route; zeros where there is none."""
+    """Fill `path.shift` for the first lane change of the route; zeros where there is none.
+
+    A lane change is a stretch whose heading leaves the even turn from its begin to its end by so much that it ends a lane farther left or
+    right, while the road before and after it turns as evenly. Where a plain curve begins or ends, the road turns otherwise there.
+    """
     path.shift[:] = 0.0
-    for end in range(CHANGE_POINTS[0], ROUTE_POINTS - 1):
-        bx, by = _tangent(route, end)
-        for begin in range(max(end - CHANGE_POINTS[0], 0), max(end - CHANGE_POINTS[1], -1), -1):
-            ax, ay = _tangent(route, begin)
-            if abs(ax * by - ay * bx) > PARALLEL or ax * bx + ay * by < 0.0:
-                continue
-            # across the mean direction a plain arc moves by nothing
-            mx, my = 0.5 * (ax + bx), 0.5 * (ay + by)
-            total = mx * (route[end, 1] - route[begin, 1]) - my * (route[end, 0] - route[begin, 0])
-            if not CHANGE_M[0] < abs(total) < CHANGE_M[1]:
-                continue
-            for row in range(begin * FINE, ROWS):
-                i = min(row // FINE, end)
-                across = mx * (route[i, 1] - route[begin, 1]) - my * (route[i, 0] - route[begin, 0])
-                path.shift[row] = min(max(across / total, 0.0), 1.0) * total
-            return
+    heading, total = np.empty(ROUTE_POINTS), np.empty(ROUTE_POINTS)
+    for i in range(ROUTE_POINTS):
+        x, y = _tangent(route, i)
+        heading[i] = math.atan2(y, x)
+        if i > 0:
+            heading[i] = heading[i - 1] + wrap(heading[i] - heading[i - 1])
+        # trapezoids: the integral of the heading along the route
+        total[i] = 0.0 if i == 0 else total[i - 1] + 0.5 * (heading[i - 1] + heading[i]) * ROUTE_SPACING_M
+    first, last, most = 0, 0, 0.0
+    for end in range(CHANGE_POINTS[0], ROUTE_POINTS - 2):
+        if most != 0.0 and end > last + CHANGE_POINTS[0]:
+            break
+        for begin in range(end - CHANGE_POINTS[0], max(end - CHANGE_POINTS[1], -1), -1):
+            rate = (heading[end] - heading[begin]) / (end - begin)
+            moved = total[end] - total[begin] - 0.5 * (heading[end] + heading[begin]) * ROUTE_SPACING_M * (end - begin)
+            before = 0.5 * (heading[begin] - heading[begin - 2]) if begin >= 2 else rate
+            after = 0.5 * (heading[end + 2] - heading[end])
+            even = max(abs(before - rate), abs(after - rate)) < EVEN_TURN
+            if even and max(CHANGE_M[0], abs(most) + 0.01) < abs(moved) < CHANGE_M[1]:
+                first, last, most = begin, end, moved
+    for row in range(first * FINE, ROWS if most != 0.0 else 0):
+        i = min(row // FINE, last)
+        rate = (heading[last] - heading[first]) / (last - first)
+        path.shift[row] = total[i] - total[first] - (heading[first] + 0.5 * rate * (i - first)) * ROUTE_SPACING_M * (i - first)
 
 
 @numba.njit(cache=True)

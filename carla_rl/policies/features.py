@@ -35,7 +35,7 @@ SLOT = 14
 and across / 5 m/s, cos and sin of the heading against the route's, half length / 3 m, half width / 1.5 m,
 one-hot kind (4), threat (1 for one that touches the ego now or will at once, 0 for one that stays away)."""
 LIGHT = 6
-"""Nearness twice (1 - d / 50 not below 0, 5 / (5 + d)), one-hot green, yellow, red,
+"""Nearness twice (1 - d / 50 not below 0, 2 / (2 + gap), gap = d - 3 m not below 0), one-hot green, yellow, red,
 deceleration / 5 m/s^2 that stopping takes (not for green)."""
 STOP = 4
 """Nearness twice, whether a stop is owed, deceleration / 5 m/s^2 that stopping takes; zeros where none is in sight."""
@@ -47,6 +47,8 @@ CONTEXT_SIZE = 2 + 2 * len(CONTEXT_INDICES)
 
 _CORRIDOR_MARGIN_M = 1.5
 """An object is in the corridor where its box comes this close to the route's line: half an ego and half a metre."""
+_FRONT_M = 3.0
+"""From the ego's centre to half a metre before its bumper: where it stops at a line."""
 _HARMLESS = 15.0
 """Closeness (m, see `_closeness`) from which an object no longer matters."""
 _SEGMENTS = 35
@@ -251,7 +253,7 @@ def _write_object(thing: F32, place: F64, out: F32) -> None:
 @numba.njit(cache=True)
 def _stopping(speed: float, distance: float) -> float:
     """Deceleration / 5 m/s^2 that stops within the distance."""
-    return min(speed * speed / (2.0 * max(distance, 1.0)), _HARDEST_STOP) / 5.0
+    return min(speed * speed / (2.0 * max(distance, 0.5)), _HARDEST_STOP) / 5.0
 
 
 @numba.njit(cache=True)
@@ -259,11 +261,12 @@ def _write_light(distance: float, state: int, speed: float, out: F32) -> None:
     if state == _LIGHT_NONE:
         return
     d = max(float(distance), 0.0)
+    gap = max(d - _FRONT_M, 0.0)
     out[0] = max(1.0 - d / 50.0, 0.0)
-    out[1] = 5.0 / (5.0 + d)
+    out[1] = 2.0 / (2.0 + gap)
     out[1 + state] = 1.0
     if state != _LIGHT_GREEN:
-        out[5] = _stopping(speed, d)
+        out[5] = _stopping(speed, gap)
 
 
 @numba.njit(cache=True)
@@ -271,8 +274,9 @@ def _write_stop(distance: float, owed: float, speed: float, out: F32) -> None:
     if distance >= _SIGHT:
         return
     d = max(float(distance), 0.0)
+    gap = max(d - _FRONT_M, 0.0)
     out[0] = max(1.0 - d / 50.0, 0.0)
-    out[1] = 5.0 / (5.0 + d)
+    out[1] = 2.0 / (2.0 + gap)
     out[2] = owed
     if owed > 0.0:
-        out[3] = _stopping(speed, d)
+        out[3] = _stopping(speed, gap)

@@ -96,8 +96,6 @@ class Collector:
                 terminal_values=self._terminal_values(decision),
             )
             self._count(stats, decision, earned)
-            if self._watch is not None:
-                self._watch(decision, earned)
         assert buffer is not None
         return buffer, self._last_values(), stats
 
@@ -134,6 +132,8 @@ class Collector:
 
     def _count(self, stats: RolloutStats, decision: Decision, earned: RewardTerms) -> None:
         """Add one decision to the counts."""
+        if self._watch is not None:
+            self._watch(decision, earned)
         active, plan = decision.active, decision.plan
         stats.decisions += int(active.sum())
         for name, term in earned.terms.items():

@@ -49,18 +49,18 @@ def write_json(path: Path, data: Any) -> None:
     write_bytes(path, (json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line and force it to the disk before returning.
+def append_lines(path: Path, *lines: str) -> None:
+    """Append lines and force them to the disk before returning.
 
     Raises:
         UsageError: the place cannot be written.
-        ValueError: `line` holds a line break.
+        ValueError: a line holds a line break.
     """
-    if "\n" in line:
-        raise ValueError("one line at a time")
+    if any("\n" in line for line in lines):
+        raise ValueError("a line must not hold a line break")
     try:
         with path.open("ab") as file:
-            file.write(line.encode() + b"\n")
+            file.write("".join(f"{line}\n" for line in lines).encode())
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

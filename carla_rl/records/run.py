@@ -23,7 +23,7 @@ from carla_rl.interfaces import SimulatorInfo
 from carla_rl.metrics.result import EpisodeResult, Record
 from carla_rl.metrics.scores import DEFAULT_SCORE
 from carla_rl.metrics.summary import summarize
-from carla_rl.records.atomic import append_line, make_folder, write_json
+from carla_rl.records.atomic import append_lines, make_folder, write_json
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.names import check_run_id, file_stem, new_run_id
 from carla_rl.records.steps import StepLog, write_steps
@@ -115,7 +115,7 @@ class RunDirectory:
         if result.episode_id in self._seen:
             raise ValueError(f"episode {result.episode_id} was driven twice in one run")
         line = {"run_id": self.run_id, **result.to_json()}
-        append_line(self.path / "episodes.jsonl", json.dumps(line, allow_nan=False, ensure_ascii=False))
+        append_lines(self.path / "episodes.jsonl", json.dumps(line, allow_nan=False, ensure_ascii=False))
         self._results.append(result)
         self._seen.add(result.episode_id)
         # the summary follows at ever larger sizes, so that its cost stays linear in the episodes

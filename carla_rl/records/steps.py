@@ -212,10 +212,11 @@ def _near(actors: NDArray[np.float32], ego: NDArray[np.float64]) -> Float32:
 
 
 def _lights(rows: list[NDArray[np.int8]], decisions: int) -> NDArray[np.int8]:
-    """(T, S), padded with zeros where the number of columns changed: it follows the largest town of all envs."""
-    lights = np.zeros((decisions, max((len(row) for row in rows), default=0)), np.int8)
+    """(T, S) of the episode's own town: scenes are padded with zeros to the largest town of all envs, and a signal is never zero."""
+    used = max((int(np.flatnonzero(row)[-1]) + 1 for row in rows if row.any()), default=0)
+    lights = np.zeros((decisions, used), np.int8)
     for i, row in enumerate(rows):
-        lights[i, : len(row)] = row
+        lights[i, : len(row)] = row[:used]
     return lights
 
 

@@ -108,7 +108,10 @@ class LineSimulator:
         actors = np.zeros((self.num_envs, 3, 8), np.float32)
         actors[:, 1] = (9, 1, 20, 1, 0, 3, 2.25, 1)
         actors[:, 2] = (11, 1, 2000, 1, 0, 3, 2.25, 1)
-        return Scene(actors, np.full((self.num_envs, 2), 3, np.int8))
+        # padded as for a larger town elsewhere, the more so the more envs there are
+        lights = np.zeros((self.num_envs, 2 + self.num_envs), np.int8)
+        lights[:, :2] = 3
+        return Scene(actors, lights)
 
     def close(self) -> None:
         pass

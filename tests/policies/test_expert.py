@@ -10,6 +10,7 @@ from carla_rl.controller import make_controller
 from carla_rl.geometry import carry
 from carla_rl.policies.expert import OBJECTS, Expert
 from carla_rl.policies.expert_numbers import ExpertConfig
+from carla_rl.policies.expert_path import ROWS, build_path, empty_path
 from carla_rl.types import (
     HORIZON,
     ROUTE_POINTS,
@@ -212,6 +213,42 @@ def test_oncoming_traffic_in_a_curve_keeps_its_lane() -> None:
     oncoming = (r * math.sin(phi), 30.0 - r * math.cos(phi), phi - math.pi, 8.0, *CAR)
     route = arc(30.0)
     assert np.array_equal(plan(see(8.0, route=route, yaw_rate=0.27, objects=[oncoming])), plan(see(8.0, route=route, yaw_rate=0.27)))
+
+
+def lane_change(shift: float) -> np.ndarray:
+    """(50, 2): straight, with a smooth lane change between 20 m and 50 m."""
+    x = ROUTE_SPACING_M * np.arange(ROUTE_POINTS)
+    t = np.clip((x - 20.0) / 30.0, 0.0, 1.0)
+    return np.stack((x, shift * t * t * (3.0 - 2.0 * t)), axis=-1)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_it_gives_way_to_who_is_beside_it_on_the_lane_that_it_changes_to(side: float) -> None:
+    beside: Row = (-2.0, 3.5 * side, 0.0, 10.0, *CAR)
+    other_side: Row = (-2.0, -3.5 * side, 0.0, 10.0, *CAR)
+    free = plan(see(10.0, route=lane_change(3.5 * side)))
+    assert plan(see(10.0, route=lane_change(3.5 * side), objects=[beside]))[-1, 0] < free[-1, 0] - 2.0
+    assert np.array_equal(plan(see(10.0, route=lane_change(3.5 * side), objects=[other_side])), free)
+    assert np.array_equal(plan(see(10.0, objects=[beside])), plan(see(10.0)))
+
+
+@pytest.mark.parametrize(("begin", "end"), [(20.0, 300.0), (-50.0, 30.0), (20.0, 33.0)])
+def test_a_curve_is_no_lane_change(begin: float, end: float) -> None:
+    s = ROUTE_SPACING_M * np.arange(ROUTE_POINTS)
+    heading = 0.02 * (np.clip(s, begin, end) - max(begin, 0.0))
+    steps = ROUTE_SPACING_M * np.stack((np.cos(heading), np.sin(heading)), axis=-1)
+    route = np.concatenate((np.zeros((1, 2)), np.cumsum(steps, axis=0)[:-1])).astype(np.float32)
+    path = empty_path()
+    build_path(route, 8.0, 0.0, ExpertConfig().numbers(), path)
+    assert np.array_equal(path.shift, np.zeros(ROWS))
+
+
+def test_the_shift_of_a_lane_change() -> None:
+    path = empty_path()
+    build_path(lane_change(-3.5).astype(np.float32), 8.0, 0.0, ExpertConfig().numbers(), path)
+    assert path.shift[-1] == pytest.approx(-3.5, abs=0.1)
+    assert path.shift[70] == pytest.approx(-1.75, abs=0.3)
+    assert path.shift[36] == pytest.approx(0.0, abs=0.1)
 
 
 def test_it_returns_to_the_route_smoothly() -> None:

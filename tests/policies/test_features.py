@@ -50,15 +50,15 @@ def test_route_points_are_offsets_from_a_straight_one():
 
 def test_leader_goes_into_the_corridor_and_a_walker_at_the_side_does_not():
     leader = (20.0, 0.5, 0.0, 5.0, 2.4, 0.9, ObjectKind.VEHICLE)
+    # the leader comes closest after 3 s: 5 m ahead, of which 1 counts half; and the tie-break. The walker after half a second
+    threat = 1 - (np.hypot(0.5, 2.0) + 0.75 + 0.14) / 15
     walker = (10.0, -4.0, np.pi / 2, 1.0, 0.3, 0.3, ObjectKind.PEDESTRIAN)
     table = slots(f.route_objects(one([walker, leader]))[0])
     np.testing.assert_allclose(
         table[0], [1 - 20 / 60, 5 / 25, 0.125, 0.5, 0, 1, 0, 0.8, 0.6, 1, 0, 0, 0, 1 - 5.205 / 15], rtol=1e-5, atol=1e-7
     )
     assert not table[1].any()
-    np.testing.assert_allclose(
-        table[2], [1 - 10 / 60, 5 / 15, -1.0, 0, 0.2, 0, 1, 0.1, 0.2, 0, 1, 0, 0, 1 - 2.89 / 15], rtol=1e-5, atol=1e-7
-    )
+    np.testing.assert_allclose(table[2], [1 - 10 / 60, 5 / 15, -1.0, 0, 0.2, 0, 1, 0.1, 0.2, 0, 1, 0, 0, threat], rtol=1e-5, atol=1e-7)
     assert not table[3:].any()
 
 
@@ -112,10 +112,10 @@ def test_more_objects_than_slots():
     ("light", "expected"),
     [
         ((100.0, LightState.NONE), [0, 0, 0, 0, 0, 0]),
-        ((20.0, LightState.GREEN), [0.6, 0.2, 1, 0, 0, 0]),
-        # stopping from 10 m/s within 20 m takes 2.5 m/s^2
-        ((20.0, LightState.YELLOW), [0.6, 0.2, 0, 1, 0, 0.5]),
-        ((20.0, LightState.RED), [0.6, 0.2, 0, 0, 1, 0.5]),
+        ((23.0, LightState.GREEN), [0.54, 2 / 22, 1, 0, 0, 0]),
+        # stopping from 10 m/s within 20 m, three before the line, takes 2.5 m/s^2
+        ((23.0, LightState.YELLOW), [0.54, 2 / 22, 0, 1, 0, 0.5]),
+        ((23.0, LightState.RED), [0.54, 2 / 22, 0, 0, 1, 0.5]),
         ((0.0, LightState.RED), [1.0, 1.0, 0, 0, 1, 2.0]),
     ],
 )
@@ -125,7 +125,7 @@ def test_traffic_light(light, expected):
 
 
 @pytest.mark.parametrize(
-    ("stop_sign", "expected"), [((100.0, 0.0), [0, 0, 0, 0]), ((20.0, 1.0), [0.6, 0.2, 1, 0.5]), ((20.0, 0.0), [0.6, 0.2, 0, 0])]
+    ("stop_sign", "expected"), [((100.0, 0.0), [0, 0, 0, 0]), ((23.0, 1.0), [0.54, 2 / 22, 1, 0.5]), ((23.0, 0.0), [0.54, 2 / 22, 0, 0])]
 )
 def test_stop_sign(stop_sign, expected):
     np.testing.assert_allclose(f.route_objects(one(stop_sign=stop_sign))[0, -4:], expected, rtol=1e-6)

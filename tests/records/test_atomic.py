@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from carla_rl.errors import UsageError
-from carla_rl.records.atomic import append_line, make_folder, write_bytes, write_json
+from carla_rl.records.atomic import append_lines, make_folder, write_bytes, write_json
 
 
 def test_a_failure_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,11 +40,11 @@ def test_numbers_that_json_does_not_have_are_refused_before_anything_is_written(
 
 def test_lines_are_appended_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "episodes.jsonl"
-    append_line(path, "{}")
-    append_line(path, "ä")
+    append_lines(path, "{}")
+    append_lines(path, "ä")
     assert path.read_text(encoding="utf-8") == "{}\nä\n"
     with pytest.raises(ValueError, match="one line"):
-        append_line(path, "a\nb")
+        append_lines(path, "a\nb")
 
 
 def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     for action in (
         lambda: make_folder(tmp_path / "file" / "out"),
         lambda: write_bytes(tmp_path / "absent" / "a", b""),
-        lambda: append_line(tmp_path / "absent" / "a", ""),
+        lambda: append_lines(tmp_path / "absent" / "a", ""),
     ):
         with pytest.raises(UsageError, match="cannot be written"):
             action()

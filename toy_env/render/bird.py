@@ -26,6 +26,9 @@ _LEVEL_M = 4.0
 """Furniture farther above or below the ego is not drawn."""
 _FIXED = 3
 _EDGE: RGB = (24, 24, 26)
+_PALE: RGB = (245, 245, 245)
+_WEDGE_M = 1.0
+"""Half length above which a box shows its front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +150,21 @@ def draw_things(
                 case Shape.SIGNAL:
                     overlay.disc(place, 0.6, _light(int(states[int(thing[SIGNAL])])))
                 case Shape.STOP:
-                    overlay.disc(place, 0.6, (206, 28, 36))
+                    overlay.polygon(place + 0.8 * _polygon(8), (206, 28, 36), _PALE)
                 case _:
-                    overlay.disc(place, 0.6, (240, 240, 240))
+                    overlay.polygon(place + 0.9 * _polygon(3), _PALE, (206, 28, 36))
 
 
 def draw_lines(overlay: Overlay, env: int, lines: Sequence[Line]) -> None:
     """The polylines of one env."""
     for points, colour, width in lines:
         overlay.line(np.asarray(points[env], np.float64), colour, width)
+
+
+def _polygon(corners: int) -> NDArray[np.float64]:
+    """A regular polygon with a corner towards the back, or an edge where the corners are even in number; radius 1."""
+    angles = np.pi * (1.0 + (2.0 * np.arange(corners) + 1.0 - corners % 2) / corners)
+    return np.stack((np.cos(angles), np.sin(angles)), axis=-1)
 
 
 def _light(state: int) -> RGB:
@@ -168,6 +177,6 @@ def _box(overlay: Overlay, centre: NDArray[np.float64], front: NDArray[np.float6
     left = np.array((-front[1], front[0]))
     nose, tail, side = centre + length * front, centre - length * front, width * left
     overlay.polygon(np.stack((nose + side, nose - side, tail - side, tail + side)), colour, _EDGE)
-    if length > 1.0:
+    if length > _WEDGE_M:
         back = centre + 0.35 * length * front
-        overlay.polygon(np.stack((centre + 0.85 * length * front, back - 0.7 * side, back + 0.7 * side)), (245, 245, 245))
+        overlay.polygon(np.stack((centre + 0.85 * length * front, back - 0.7 * side, back + 0.7 * side)), _PALE)

@@ -1,6 +1,6 @@
 """A town's ground as painted tiles, made when first looked at.
 
-A tile is TILE_M square: the finest level holds an index of `palette.GROUND` per TEXEL_M, the coarser ones averaged colours, each half
+A tile is TILE_M square: the finest level holds an index of `palette.MIXED` per TEXEL_M, the coarser ones averaged colours, each half
 as fine as the one before. Bridges: a *layer* is the ground as seen from a height; it holds what lies within BAND_M of that height.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.roads.network import RoadNetwork
-from toy_env.render.palette import GROUND, MOTTLE
+from toy_env.render.palette import MIX, MIXED, MOTTLE
 from toy_env.render.strips import ground_quads
 
 TEXEL_M = 0.125
@@ -34,11 +34,11 @@ class Tiles(NamedTuple):
     """What a kernel samples. Slot 0 is bare grass."""
 
     fine: NDArray[np.uint8]
-    """(slots, TILE, TILE) `Ground`, rows towards larger y."""
+    """(slots, TILE, TILE) index into `palette.MIXED`, rows towards larger y."""
     coarse: NDArray[np.int32]
     """(slots, OFFSETS[-1]) 0x00RRGGBB."""
     palette: NDArray[np.int64]
-    """(len(Ground),) colours spread over 16-bit fields: R << 32 | G << 16 | B."""
+    """(len(MIXED),) colours spread over 16-bit fields: R << 32 | G << 16 | B."""
 
 
 class GroundMap:
@@ -57,7 +57,7 @@ class GroundMap:
         self._first, self._members = _quads_by_tile(corners, self.x0, self.y0, self._nx, self._ny)
         self._slots = self._assign_slots()
         count = int(self._slots.max()) + 1
-        spread = GROUND.astype(np.int64)
+        spread = MIXED.astype(np.int64)
         # untouched pages of these cost no memory, so a big town takes only what was looked at
         self.tiles = Tiles(
             np.zeros((count, TILE, TILE), np.uint8),
@@ -116,17 +116,20 @@ class GroundMap:
         return slots.reshape(self._layers, self._ny, self._nx)
 
     def _paint(self, slot: int, members: NDArray[np.int64], x0: float = 0.0, y0: float = 0.0) -> None:
-        picture = np.zeros((TILE, TILE), np.uint8)
-        # OpenCV's pixel centres are at whole coordinates, ours at halves
-        corners = np.rint(((self._quads.corners[members] - (x0, y0)) / TEXEL_M - 0.5) * (1 << _FIXED)).astype(np.int32)
+        painted = np.zeros((2 * TILE, 2 * TILE), np.uint8)
+        # painted twice as fine as shown, for smooth edges; OpenCV's pixel centres are at whole coordinates, ours at halves
+        corners = np.rint(((self._quads.corners[members] - (x0, y0)) * 2.0 / TEXEL_M - 0.5) * (1 << _FIXED)).astype(np.int32)
         for corner, colour in zip(corners, self._quads.colour[members].tolist(), strict=True):
-            cv2.fillConvexPoly(picture, corner, colour, cv2.LINE_8, _FIXED)
+            cv2.fillConvexPoly(painted, corner, colour, cv2.LINE_8, _FIXED)
+        quarters = np.stack((painted[::2, ::2], painted[::2, 1::2], painted[1::2, ::2], painted[1::2, 1::2]))
+        low, high = quarters.min(axis=0), quarters.max(axis=0)
+        picture = MIX[low, high, (quarters == high).sum(axis=0)]
         for surface, shades in MOTTLE.items():
             plain = picture == surface
             for k, shade in enumerate(shades, start=1):
                 picture[plain & (self._mottle == k)] = shade
         self.tiles.fine[slot] = picture
-        colours = GROUND[picture].astype(np.float32)
+        colours = MIXED[picture].astype(np.float32)
         for level in range(1, COARSE + 1):
             side = TILE >> level
             colours = colours.reshape(side, 2, side, 2, 3).mean(axis=(1, 3), dtype=np.float32)

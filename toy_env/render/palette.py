@@ -1,11 +1,12 @@
 """Colours of the drawn world, RGB 0..255, and how painted ground refers to them.
 
-The finest ground is painted in indices of `GROUND`; everything else uses the colours themselves.
+The finest ground holds indices of `MIXED`; everything else uses the colours themselves.
 """
 
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 RGB = tuple[int, int, int]
 
@@ -45,6 +46,24 @@ GROUND = np.array(
     np.uint8,
 )
 """(len(Ground), 3) RGB."""
+
+
+def _mixes() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Every colour of a texel of four painted quarters, and where to find the one of two surfaces a <= b with b on n of the quarters."""
+    count = len(GROUND)
+    colours = [GROUND[k].astype(np.float64) for k in range(count)]
+    index = np.zeros((count, count, 5), np.uint8)
+    for a in range(count):
+        index[a, a] = a
+        for b in range(a + 1, count):
+            for quarters in range(1, 4):
+                index[a, b, quarters] = len(colours)
+                colours.append(GROUND[a] + (GROUND[b].astype(np.float64) - GROUND[a]) * quarters / 4.0)
+    return np.rint(np.stack(colours)).astype(np.uint8), index
+
+
+MIXED, MIX = _mixes()
+"""(at most 256, 3) RGB, the first of them `GROUND`; (a, b, n) index into it of b on n quarters of a texel and a on the rest."""
 
 MOTTLE = {Ground.GRASS: (Ground.GRASS_DARK, Ground.GRASS_LIGHT), Ground.ROAD: (Ground.ROAD_DARK,), Ground.SIDEWALK: (Ground.SIDEWALK_DARK,)}
 """Surfaces that are mottled, so that motion over them shows, and the shades they are mottled with."""

@@ -87,4 +87,6 @@ def actor_colours(actors: NDArray[np.float32]) -> NDArray[np.uint8]:
     people = (actors[..., 1] == ObjectKind.PEDESTRIAN)[..., None]
     static = (actors[..., 1] == ObjectKind.STATIC)[..., None]
     paint = np.where(people, CLOTHES[number * 5 % len(CLOTHES)], CARS[number * 7 % len(CARS)])
-    return np.where(static, np.array((150, 152, 156), np.uint8), paint).astype(np.uint8)
+    parked = (actors[..., 6] > _CAR_M)[..., None]
+    block = np.where(parked, np.array((150, 152, 156), np.uint8), np.array((240, 120, 24), np.uint8))
+    return np.where(static, block, paint).astype(np.uint8)

@@ -1,0 +1,103 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulator_contract import ALL_NEEDS, SimulatorContract, same
+
+from carla_rl.errors import UsageError
+from carla_rl.roads.network import RoadNetwork
+from carla_rl.roads.tracing import draw_route, trace
+from carla_rl.scenario.model import Episode, Scenario, ScriptedActor, Traffic
+from carla_rl.types import Control, Needs
+from toy_env.simulator import ToySimulator
+from toy_env.towns import load_town
+
+_NETWORKS: dict[str, RoadNetwork] = {}
+
+
+def networks(town: str) -> RoadNetwork:
+    if town not in _NETWORKS:
+        _NETWORKS[town] = load_town(town)
+    return _NETWORKS[town]
+
+
+def draw(town: str, seed: int) -> Episode:
+    positions = draw_route(networks(town), seed, 150.0, 400.0)
+    scenario = Scenario(scenario_id=f"{town}-{seed}", town=town, positions=positions, seed=seed, traffic=Traffic(vehicles=6, pedestrians=3))
+    return Episode(scenario, trace(networks(town), positions, "the test"))
+
+
+EPISODES = [draw("grid", 1), draw("ring", 2), draw("grid", 3), draw("roundabout", 4), draw("highway", 5)]
+
+
+class TestToySimulator(SimulatorContract):
+    ticks = 200
+
+    def make(self, num_envs: int, needs: Needs) -> ToySimulator:
+        return ToySimulator(num_envs, needs, networks)
+
+    def episodes(self) -> Sequence[Episode]:
+        return EPISODES
+
+    def test_many_envs_on_one_or_two_threads_give_the_same_bits_as_one(self) -> None:
+        count = 70
+        order = [EPISODES[k % 5] for k in range(count)]
+        results = []
+        for threads, envs in ((1, np.arange(count)), (2, np.arange(count)[::-1])):
+            toy = ToySimulator(count, ALL_NEEDS, networks, threads=threads)
+            toy.reset(envs, [order[env] for env in envs])
+            results.append((self.drive(toy, 100), toy.observe(), toy.scene()))
+        for one, two in zip(*results, strict=True):
+            same(one, two)
+        for env in range(5):
+            alone = self.make(1, ALL_NEEDS)
+            self.start(alone, [order[env]])
+            same(results[0][0], self.drive(alone, 100), [env])
+
+    def test_a_start_midway_drives_the_rest(self) -> None:
+        toy = self.make(1, ALL_NEEDS)
+        episode = replace(EPISODES[0], start_m=60.5)
+        step = toy.reset(np.array([0]), [episode])
+        assert step.facts.route_length[0] == pytest.approx(episode.route.length - 60.5)
+        assert step.facts.lateral[0] == pytest.approx(0.0, abs=1e-6)
+        seen = toy.observe()
+        assert seen.route_left is not None
+        assert seen.route_left[0] == pytest.approx(episode.route.length - 60.5, abs=0.1)
+
+    def test_an_ended_env_stands_still(self) -> None:
+        toy = self.make(1, ALL_NEEDS)
+        short = EPISODES[0].scenario.model_copy(update={"rules": EPISODES[0].scenario.rules.model_copy(update={"time_limit_s": 1.0})})
+        toy.reset(np.array([0]), [replace(EPISODES[0], scenario=short)])
+        ended = self.drive(toy, 20)
+        assert ended.ending.tolist() == [5]
+        assert ended.facts.tick.tolist() == [20]
+        same(ended, self.drive(toy, 5))
+
+    def test_a_control_that_is_not_a_number_names_its_env(self) -> None:
+        toy = self.make(2, ALL_NEEDS)
+        self.start(toy, EPISODES[:2])
+        with pytest.raises(ValueError, match="env 1 is not finite"):
+            toy.step(Control(np.zeros(2), np.array([0.0, np.nan]), np.zeros(2)))
+
+
+def test_mistakes_are_refused_before_anything_runs() -> None:
+    with pytest.raises(UsageError, match="at least 1 env"):
+        ToySimulator(0, Needs(), networks)
+    with pytest.raises(UsageError, match="threads must be"):
+        ToySimulator(1, Needs(), networks, threads=1000)
+    toy = ToySimulator(1, Needs(), networks)
+    good = EPISODES[0]
+    with pytest.raises(UsageError, match="start_m"):
+        toy.reset(np.array([0]), [replace(good, start_m=1e6)])
+    with pytest.raises(UsageError, match="no town is called"):
+        toy.network("Nowhere")
+    off = ScriptedActor(type="DynamicObjectCrossing", x=1e4, y=0.0)
+    with pytest.raises(UsageError, match="from the route"):
+        toy.reset(np.array([0]), [replace(good, scenario=good.scenario.model_copy(update={"actors": (off,)}))])
+    unknown = ScriptedActor(name="it_1", type="YieldToEmergencyVehicle", x=0.0, y=0.0)
+    hard = replace(good, scenario=good.scenario.model_copy(update={"actors": (unknown,)}))
+    assert toy.unsupported(hard) == ("it_1",)
+    with pytest.raises(UsageError, match="cannot play it_1"):
+        toy.reset(np.array([0]), [hard])
+    toy.reset(np.array([0]), [replace(hard, skipped=("it_1",))])
