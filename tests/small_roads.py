@@ -1,7 +1,7 @@
 """Road networks small enough to work out by hand, and episodes on them.
 
 `straight`: lane 0 east along y = 0 from x = 0 to 600, lane 1 west along y = 3.5; 10 m/s; each 3.5 m wide.
-`crossing`: lanes 0, 1, 2 east along y = 0 (x -100 .. -10 .. 10 .. 200) and lanes 3, 4, 5 north along x = 0 (likewise); 1 and 4 are in junction 7.
+`crossing`: lanes 0, 1, 2 east along y = 0 (x -100 .. -10 .. 10 .. 200), lanes 3, 4, 5 north along x = 0 likewise; junction 7 holds 1 and 4.
 """
 
 import math
@@ -129,8 +129,8 @@ def route(network: RoadNetwork, lanes: Sequence[int], s0: float = 0.0, s1: float
         last = s1 if number == len(lanes) - 1 and s1 is not None else float(roads.length[lane])
         k = roads.start[lane]
         yaw = float(roads.yaw[k])
-        for s in np.arange(first, last + 1e-9, 1.0):
-            found.append((float(roads.x[k] + s * math.cos(yaw)), float(roads.y[k] + s * math.sin(yaw)), yaw, lane))
+        x, y = float(roads.x[k]), float(roads.y[k])
+        found += [(x + s * math.cos(yaw), y + s * math.sin(yaw), yaw, lane) for s in np.arange(first, last + 1e-9, 1.0)]
     rows = np.array(found)
     lane_of = rows[:, 3].astype(np.int32)
     s = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(rows[:, 0]), np.diff(rows[:, 1])))])

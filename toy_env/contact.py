@@ -1,16 +1,16 @@
 """Collisions: what happens when the ego and an actor touch, and which touches count. Knows nothing of roads.
 
-Nothing passes through anything. Who moved into the other goes back to where it was a tick ago and stands; the ego may still turn away if that frees it.
-An actor that the ego has hit stands still; after CLEAR_TICKS in contact it is taken away, so that a touch never holds the ego for ever.
+Nothing passes through the ego, nor the ego through anything. Who moved into the other goes back to where it was a tick ago and stands;
+the ego may still turn away if that frees it. An actor that has touched the ego stands still, and is taken away CLEAR_TICKS after the
+first touch, so that a touch never holds the ego for ever.
 Between two ticks no box overlaps the ego's: both old places are free of each other, so taking moves back restores that.
 """
 
 import math
 
-from numba import njit
-
 from carla_rl.geometry import boxes_overlap
 from carla_rl.types import TICK_S, Infraction, ObjectKind
+from toy_env.compiled import compiled
 from toy_env.events import record
 from toy_env.state import Record, Role
 
@@ -32,14 +32,14 @@ COLLISION_VEHICLE = int(Infraction.COLLISION_VEHICLE)
 COLLISION_STATIC = int(Infraction.COLLISION_STATIC)
 
 
-@njit(cache=True)
+@compiled
 def remember(me: Record) -> None:
     """Keep an actor's place before it moves."""
     me.old_x, me.old_y, me.old_yaw = me.x, me.y, me.yaw
     me.old_lane, me.old_sample, me.old_s, me.old_lateral = me.lane, me.sample, me.s, me.lateral
 
 
-@njit(cache=True)
+@compiled
 def take_back(me: Record) -> None:
     """Put an actor where it was a tick ago; it stands."""
     me.x, me.y, me.yaw = me.old_x, me.old_y, me.old_yaw
@@ -47,7 +47,7 @@ def take_back(me: Record) -> None:
     me.speed, me.acceleration = 0.0, 0.0
 
 
-@njit(cache=True)
+@compiled
 def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
     """Whether the ego overlaps an actor that stands at a pose."""
     reach = world.half_length + world.half_width + me.half_length + me.half_width
@@ -56,14 +56,14 @@ def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
     return bool(boxes_overlap(world.x, world.y, world.yaw, world.half_length, world.half_width, x, y, yaw, me.half_length, me.half_width))
 
 
-@njit(cache=True)
+@compiled
 def count(world: Record, me: Record, ego_speed: float, events: Record, counts: Record) -> None:
-    """Record a touch as a collision unless it belongs to an earlier one or the ego stands. `ego_speed` m/s is the ego's before the contact."""
+    """Record a touch as a collision unless it belongs to an earlier one or the ego stood (`ego_speed` m/s before the contact)."""
     if ego_speed < STILL_MPS:
         return
-    if me.hit_tick >= 0:
-        if world.tick - me.hit_tick <= SAME_TICKS or math.hypot(world.x - me.hit_x, world.y - me.hit_y) <= SAME_M:
-            return
+    away = math.hypot(world.x - me.hit_x, world.y - me.hit_y)
+    if me.hit_tick >= 0 and (world.tick - me.hit_tick <= SAME_TICKS or away <= SAME_M):
+        return
     me.hit_tick, me.hit_x, me.hit_y = world.tick, world.x, world.y
     kind = COLLISION_VEHICLE
     if me.kind == PEDESTRIAN:
@@ -75,7 +75,7 @@ def count(world: Record, me: Record, ego_speed: float, events: Record, counts: R
     record(world, events, counts, kind, me.id, closing)
 
 
-@njit(cache=True)
+@compiled
 def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: float, events: Record, counts: Record) -> None:
     """Find what touches the ego after all have moved, count it, and take back the moves that led there."""
     ego_speed = world.speed
@@ -99,7 +99,7 @@ def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: 
             take_back(me)
 
 
-@njit(cache=True)
+@compiled
 def stands_hit(world: Record, me: Record) -> bool:
     """Whether an actor stands because the ego has touched it. After CLEAR_TICKS it is taken away: traffic comes back elsewhere."""
     if me.stuck_tick < 0:

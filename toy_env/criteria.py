@@ -1,15 +1,14 @@
 """What the leaderboard's criteria measure along the route: completion, lanes, deviation, standing still, speed and time.
 
-One function a criterion of `srunner/scenariomanager/scenarioatomics/atomic_criteria.py` (and `timer.py` for the time limit), with its thresholds.
-Each keeps its own point of the route that only moves forward, as there. Knows nothing of collisions, lights and signs.
+One function a criterion of `srunner/scenariomanager/scenarioatomics/atomic_criteria.py` (and `timer.py` for the time limit), with its
+thresholds. Each keeps its own point of the route that only moves forward, as there. Knows nothing of collisions, lights and signs.
 """
 
 import math
 
-from numba import njit
-
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
+from toy_env.compiled import compiled
 from toy_env.events import record
 from toy_env.state import Record
 from toy_env.town import Town
@@ -39,13 +38,13 @@ ROUTE_TIMEOUT = int(Infraction.ROUTE_TIMEOUT)
 MIN_SPEED = int(Infraction.MIN_SPEED)
 
 
-@njit(cache=True)
+@compiled
 def has_passed(point: Record, world: Record) -> bool:
     """Whether the ego's centre is ahead of a route point, in the point's direction."""
     return bool((world.x - point.x) * point.cos + (world.y - point.y) * point.sin > 0.0)
 
 
-@njit(cache=True)
+@compiled
 def passed_point(points: Record, world: Record, current: int, window: int) -> int:
     """The last point passed among `current` and the next `window`; `current` if none is."""
     found = current
@@ -55,7 +54,7 @@ def passed_point(points: Record, world: Record, current: int, window: int) -> in
     return found
 
 
-@njit(cache=True)
+@compiled
 def complete(points: Record, world: Record) -> bool:
     """RouteCompletionTest: set the share of the route driven, in steps of 0.01 %. True when the destination is reached."""
     first = world.route_first
@@ -71,7 +70,7 @@ def complete(points: Record, world: Record) -> bool:
     return False
 
 
-@njit(cache=True)
+@compiled
 def judge_direction(town: Town, world: Record) -> None:
     """Set whether the ego is on a lane of the wrong direction. Judged when the lane changes; never inside junctions."""
     lane = world.lane
@@ -91,7 +90,7 @@ def judge_direction(town: Town, world: Record) -> None:
     world.judged_lane, world.judged_yaw = lane, yaw
 
 
-@njit(cache=True)
+@compiled
 def keep_lanes(town: Town, points: Record, world: Record, events: Record, counts: Record, beyond_m: float) -> None:
     """OutsideRouteLanesTest: add the way since the last tick to the way driven, and to the way outside the lanes if it was.
 
@@ -114,7 +113,7 @@ def keep_lanes(town: Town, points: Record, world: Record, events: Record, counts
                 record(world, events, counts, OUTSIDE_ROUTE_LANES, -1, 0.0)
 
 
-@njit(cache=True)
+@compiled
 def keep_route(points: Record, world: Record) -> bool:
     """InRouteTest. True when the ego has left the route: too far from it now, or 15 m or more from it for more than 30 % of it."""
     first = world.route_first
@@ -135,14 +134,14 @@ def keep_route(points: Record, world: Record) -> bool:
     return bool(left)
 
 
-@njit(cache=True)
+@compiled
 def is_blocked(world: Record) -> bool:
     """ActorBlockedTest. Counts the ticks below 0.1 m/s."""
     world.still_ticks = world.still_ticks + 1 if world.speed < STILL_MPS else 0
     return bool(world.still_ticks > world.blocked_ticks)
 
 
-@njit(cache=True)
+@compiled
 def is_late(points: Record, world: Record) -> bool:
     """RouteTimeoutBehavior: 300 s, and for each metre of advance the time that it takes at 10 % of the speed limit; or the fixed limit."""
     if world.fixed_limit_s > 0.0:
@@ -155,7 +154,7 @@ def is_late(points: Record, world: Record) -> bool:
     return bool(world.tick * TICK_S > world.limit_s)
 
 
-@njit(cache=True)
+@compiled
 def keep_pace(world: Record, actors: Record, events: Record, counts: Record) -> None:
     """MinimumSpeedRouteTest: at each quarter of the route, the ego's mean speed as a share of the traffic's; an event below 1."""
     if not world.min_speed:
@@ -170,7 +169,7 @@ def keep_pace(world: Record, actors: Record, events: Record, counts: Record) -> 
         close_quarter(world, events, counts)
 
 
-@njit(cache=True)
+@compiled
 def close_quarter(world: Record, events: Record, counts: Record) -> None:
     """Judge the quarter of the route that ends here and begin the next."""
     if world.traffic_count > 0 and world.traffic_sum > 0.0 and world.speed_ticks > 0:

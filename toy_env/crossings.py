@@ -1,16 +1,15 @@
 """Red lights and stop signs: what happens when the ego passes a stop line. Knows nothing of collisions.
 
-Criteria RunningRedLightTest and RunningStopTest of `srunner/scenariomanager/scenarioatomics/atomic_criteria.py`. A stop line here is the end of the
-last lane before a junction (`approach`), as wide as 1.2 times the lane.
+Criteria RunningRedLightTest and RunningStopTest of `srunner/scenariomanager/scenarioatomics/atomic_criteria.py`.
+A stop line here is the end of the last lane before a junction (`approach`), as wide as 1.2 times the lane.
 """
 
 import math
 
-from numba import njit
-
 from carla_rl.geometry import to_local, wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import Infraction
+from toy_env.compiled import compiled
 from toy_env.events import record
 from toy_env.signals import RED, light_state
 from toy_env.state import Record
@@ -24,13 +23,17 @@ TAIL_SHARE = 0.8
 """The tail begins at this share of the half length behind the centre and ends TAIL_M behind the bumper."""
 TAIL_M = 1.0
 LINE_SHARE = 1.2
+LINE_NEAR_M = 15.0
+"""Lines farther from the ego's centre are not looked at."""
+PASSED_M = 2.0
+"""m behind the line within which passing it is noticed."""
 STOP_NEAR_M = 4.0
 STOPPED_MPS = 0.1
 
 
-@njit(cache=True)
+@compiled
 def entered_lane(town: Town, world: Record) -> int:
-    """The junction lane that the ego enters from its approach: the route's, else the one under it, else the first; -1 where there is none."""
+    """The lane that the ego enters from its approach: the route's, else the one under it, else the first; -1 where there is none."""
     first, last = town.lanes[world.approach].succ_first, town.lanes[world.approach].succ_end
     chosen = -1
     for k in range(first, last):
@@ -42,7 +45,7 @@ def entered_lane(town: Town, world: Record) -> int:
     return chosen
 
 
-@njit(cache=True)
+@compiled
 def tail_crosses(world: Record, x: float, y: float, yaw: float, half_line: float) -> bool:
     """Whether the segment behind the ego's centre cuts the line at (x, y) across `yaw`, `half_line` m to either side."""
     near = TAIL_SHARE * world.half_length
@@ -56,35 +59,44 @@ def tail_crosses(world: Record, x: float, y: float, yaw: float, half_line: float
     return bool(abs(near_aside + share * (far_aside - near_aside)) <= half_line)
 
 
-@njit(cache=True)
-def pass_lines(town: Town, world: Record, events: Record, counts: Record) -> None:
-    """Note a stop at a stop sign; record a stop sign or a red light that is run in this tick."""
-    if world.approach < 0:
+@compiled
+def pass_light(town: Town, world: Record, signal: int, line: Record, events: Record, counts: Record) -> None:
+    """RunningRedLightTest: record a red light when the ego's tail crosses its line. The light that was run last is not counted again."""
+    if signal == world.red_light or not tail_crosses(world, line.x, line.y, line.yaw, LINE_SHARE * line.half_width):
         return
-    entered = entered_lane(town, world)
-    if entered < 0:
-        return
-    signal = town.lanes[entered].signal
-    if signal < 0 and town.lanes[entered].entry != STOP:
-        return
-    end = town.lanes[world.approach].last
-    x, y, yaw = town.samples[end].x, town.samples[end].y, town.samples[end].yaw
-    if abs(wrap(world.yaw - yaw)) >= 0.5 * math.pi:
-        return
-    half_line = LINE_SHARE * town.samples[end].half_width
-    if signal >= 0:
-        if signal != world.red_light and tail_crosses(world, x, y, yaw, half_line):
-            if light_state(town, signal, world.seed, world.tick) == RED:
-                world.red_light = signal
-                record(world, events, counts, RED_LIGHT, signal, 0.0)
-        return
-    along, aside = to_local(world.x, world.y, x, y, yaw)
-    if abs(aside) > half_line:
+    if light_state(town, signal, world.seed, world.tick) == RED:
+        world.red_light = signal
+        record(world, events, counts, RED_LIGHT, signal, 0.0)
+
+
+@compiled
+def pass_sign(world: Record, entered: int, line: Record, events: Record, counts: Record) -> None:
+    """RunningStopTest: note a halt with the front within 4 m before the line; record a line that the ego's centre passes without one."""
+    along, aside = to_local(world.x, world.y, line.x, line.y, line.yaw)
+    if abs(aside) > LINE_SHARE * line.half_width:
         return
     if along < 0.0:
         if world.speed < STOPPED_MPS and along + world.half_length > -STOP_NEAR_M:
             world.stop_done = True
-    elif along < 2.0 and not world.stop_done:
+    elif along < PASSED_M and not world.stop_done:
         # one infraction a line
         world.stop_done = True
         record(world, events, counts, STOP_SIGN, entered, 0.0)
+
+
+@compiled
+def pass_lines(town: Town, world: Record, events: Record, counts: Record) -> None:
+    """Judge the stop line at the end of the ego's approach, if the ego is near it and heads across it."""
+    if world.approach < 0:
+        return
+    line = town.samples[town.lanes[world.approach].last]
+    dx, dy = world.x - line.x, world.y - line.y
+    if dx * dx + dy * dy > LINE_NEAR_M * LINE_NEAR_M or abs(wrap(world.yaw - line.yaw)) >= 0.5 * math.pi:
+        return
+    entered = entered_lane(town, world)
+    if entered < 0:
+        return
+    if town.lanes[entered].signal >= 0:
+        pass_light(town, world, town.lanes[entered].signal, line, events, counts)
+    elif town.lanes[entered].entry == STOP:
+        pass_sign(world, entered, line, events, counts)

@@ -1,12 +1,11 @@
 """The infractions of an env: counted, and kept with time and place. Knows nothing of what makes one."""
 
-from numba import njit
-
 from carla_rl.types import Event, Infraction
+from toy_env.compiled import compiled
 from toy_env.state import MAX_EVENTS, Record, Worlds
 
 
-@njit(cache=True)
+@compiled
 def record(world: Record, events: Record, counts: Record, kind: int, other: int, value: float) -> None:
     """Count an infraction of the ego here and now, and keep it while there is room."""
     counts[kind] += 1
@@ -17,7 +16,7 @@ def record(world: Record, events: Record, counts: Record, kind: int, other: int,
         world.events += 1
 
 
-@njit(cache=True)
+@compiled
 def share_outside(world: Record) -> float:
     """Share of the driven route outside the route's lanes."""
     return world.outside_m / world.lanes_m if world.lanes_m > 0.0 else 0.0

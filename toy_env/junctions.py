@@ -4,17 +4,15 @@ Right of way is a total order over those who want to enter, so of two that are i
 by what stands at the entry, then straight on before turning left, then first come first served, then the smaller id.
 """
 
-from numba import njit
-
 from carla_rl.roads.network import Right
+from toy_env.compiled import compiled
 from toy_env.signals import GREEN, YELLOW, light_state
-from toy_env.state import Record, Role
+from toy_env.state import Record
 from toy_env.town import Town
 
 SIGNAL = int(Right.SIGNAL)
 STOP = int(Right.STOP)
 YIELD = int(Right.YIELD)
-TRAFFIC = int(Role.TRAFFIC)
 
 COMMITTED_M = 0.5
 """Who has its front so far over the line drives on."""
@@ -32,16 +30,16 @@ WAITED_TICKS = 200
 EGO_ID = -1
 
 
-@njit(cache=True)
+@compiled
 def conflicts(town: Town, lane: int, other: int) -> bool:
     """Whether two junction lanes cross or merge."""
+    found = False
     for k in range(town.lanes[lane].conflict_first, town.lanes[lane].conflict_end):
-        if town.conflicts[k] == other:
-            return True
-    return False
+        found = found or town.conflicts[k] == other
+    return found
 
 
-@njit(cache=True)
+@compiled
 def rank(town: Town, lane: int) -> int:
     """Order of entry by what stands there; smaller goes first."""
     order = 0
@@ -52,13 +50,13 @@ def rank(town: Town, lane: int) -> int:
     return order + 1 if town.lanes[lane].turns_left else order
 
 
-@njit(cache=True)
+@compiled
 def waiting_key(entry_m: float, still_ticks: int) -> float:
     """First come, first served: the nearer one is the earlier, and a second of standing counts as 2 m."""
     return entry_m - 0.1 * min(still_ticks, WAITED_TICKS)
 
 
-@njit(cache=True)
+@compiled
 def gives_way(town: Town, me: Record, entry: int, entry_m: float, half_length: float, speed: float, still: int, number: int) -> bool:
     """Whether `me` lets another pass that is in or near the same junction; the other's junction lane is `entry`, its id `number`."""
     if entry < 0 or not conflicts(town, me.entry, entry):
@@ -76,7 +74,7 @@ def gives_way(town: Town, me: Record, entry: int, entry_m: float, half_length: f
     return bool(other_key < my_key or (other_key == my_key and number < me.id))
 
 
-@njit(cache=True)
+@compiled
 def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
     """Whether a light or a stop sign holds `me`, whose front is `line_m` before the line. Notes a stop at a stop sign."""
     entry = town.lanes[me.entry].entry
@@ -92,7 +90,7 @@ def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
     return bool(state != GREEN)
 
 
-@njit(cache=True)
+@compiled
 def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
     """Whether actor j has to stay before the junction ahead of it."""
     me = actors[j]
@@ -105,19 +103,18 @@ def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
         return True
     if line_m > LOOK_M + me.speed * me.speed / 4.0:
         return False
-    # a red light or a stop sign holds the ego too, as far as one can tell from outside
+    # a red light holds the ego too, as far as one can tell from outside
+    wait = False
     if world.entry >= 0 and not ego_is_held(town, world):
-        if gives_way(town, me, world.entry, world.entry_m, world.half_length, world.speed, world.still_ticks, EGO_ID):
-            return True
+        wait = gives_way(town, me, world.entry, world.entry_m, world.half_length, world.speed, world.still_ticks, EGO_ID)
     for k in range(world.vehicles):
         other = actors[k]
-        if k != j and other.role == TRAFFIC and not other.held:
-            if gives_way(town, me, other.entry, other.entry_m, other.half_length, other.speed, other.still_ticks, other.id):
-                return True
-    return False
+        if not wait and k != j and other.kind != 0 and not other.held:
+            wait = gives_way(town, me, other.entry, other.entry_m, other.half_length, other.speed, other.still_ticks, other.id)
+    return wait
 
 
-@njit(cache=True)
+@compiled
 def ego_is_held(town: Town, world: Record) -> bool:
     """Whether the ego, still before the line, has a red light."""
     signal = town.lanes[world.entry].signal

@@ -1,11 +1,13 @@
 """One tick of a world, and of many: the rule book's table of contents. Every env is advanced by one thread and reads no other env."""
 
-from numba import njit, prange
+import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
 from toy_env import contact, criteria, scripted, spawn, traffic, walkers
+from toy_env.compiled import compiled, compiled_parallel
 from toy_env.crossings import pass_lines
 from toy_env.events import record
 from toy_env.progress import find_lane, find_marks, project
@@ -33,7 +35,7 @@ TIMEOUT = int(Ending.ROUTE_TIMEOUT)
 KINDS = len(Infraction)
 
 
-@njit(cache=True)
+@compiled
 def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer: float, brake: float) -> None:
     """Move the ego by one tick."""
     dx, dy, turn, speed = bicycle(vehicle, world.yaw, world.speed, throttle, steer, brake)
@@ -44,7 +46,7 @@ def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer:
     world.speed = speed
 
 
-@njit(cache=True)
+@compiled
 def is_lost(world: Record, me: Record) -> bool:
     """Whether a vehicle or walker should be put elsewhere: too far from the ego, or stuck."""
     dx, dy = me.x - world.x, me.y - world.y
@@ -55,7 +57,7 @@ def is_lost(world: Record, me: Record) -> bool:
     return bool(me.still_ticks > JAM_TICKS and me.entry >= 0 and me.entry_m < 0.0)
 
 
-@njit(cache=True)
+@compiled
 def move_traffic(town: Town, world: Record, actors: Record) -> None:
     """Vehicles decide, then all move, so that the order of slots does not matter within a tick."""
     inner, outer = spawn.RECYCLE_RING_M
@@ -73,7 +75,7 @@ def move_traffic(town: Town, world: Record, actors: Record) -> None:
             spawn.spawn_vehicle(town, world, actors, k, inner, outer)
 
 
-@njit(cache=True)
+@compiled
 def move_walkers(town: Town, world: Record, actors: Record) -> None:
     """Pedestrians of the background walk; those that the ego has hit stay away."""
     inner, outer = spawn.RECYCLE_RING_M
@@ -92,7 +94,7 @@ def move_walkers(town: Town, world: Record, actors: Record) -> None:
                 spawn.spawn_walker(town, world, actors, k, inner, outer)
 
 
-@njit(cache=True)
+@compiled
 def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
     """Set the ego's place on route, lanes and before junctions; m beyond the edge of the nearest lane."""
     project(points, world)
@@ -100,7 +102,7 @@ def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
     return float(find_lane(town, world))
 
 
-@njit(cache=True)
+@compiled
 def judge(town: Town, points: Record, world: Record, actors: Record, events: Record, counts: Record, beyond_m: float) -> None:
     """All criteria after a tick, and the ending. Where several end the episode in one tick the order is that of the code."""
     completed = criteria.complete(points, world)
@@ -127,7 +129,7 @@ def judge(town: Town, points: Record, world: Record, actors: Record, events: Rec
     world.driving = ending == NONE
 
 
-@njit(cache=True)
+@compiled
 def tick_env(
     town: Town,
     vehicle: VehicleParameters,
@@ -157,11 +159,17 @@ def tick_env(
     judge(town, points, world, actors, events, counts, beyond_m)
 
 
-@njit(cache=True, parallel=True)
+@compiled_parallel
 def tick(
-    town: Town, vehicle: VehicleParameters, points: Record, marks: Record, worlds: Worlds, envs: NDArray, control: NDArray
+    town: Town,
+    vehicle: VehicleParameters,
+    points: Record,
+    marks: Record,
+    worlds: Worlds,
+    envs: NDArray[np.int64],
+    control: NDArray[np.float64],
 ) -> None:
-    """Advance the given envs, all in one town, by one tick. `control` (3, N): throttle, steer, brake. Ended envs stand still."""
+    """Advance the given envs, all in one town, by one tick; ended ones stand still. `control` (3, N): throttle, steer, brake."""
     for number in prange(len(envs)):
         env = envs[number]
         if worlds.world[env].driving:

@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from carla_rl.geometry import to_local, wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, SIGHT_M
+from toy_env.compiled import compiled
 from toy_env.signals import light_state
 from toy_env.state import Record, Worlds
 from toy_env.town import Town
@@ -20,8 +20,8 @@ STOP = int(Right.STOP)
 COLUMNS = 7
 
 
-@njit(cache=True)
-def see_route(points: Record, world: Record, out: NDArray) -> None:
+@compiled
+def see_route(points: Record, world: Record, out: NDArray[np.float32]) -> None:
     """Fill (ROUTE_POINTS, 2): the route from the ego's projection on, in the ego frame; straight on past the destination."""
     first, last = world.route_first, world.route_first + world.route_points - 1
     c, s = math.cos(world.yaw), math.sin(world.yaw)
@@ -41,42 +41,41 @@ def see_route(points: Record, world: Record, out: NDArray) -> None:
         out[number, 1] = dy * c - dx * s
 
 
-@njit(cache=True)
-def see_objects(world: Record, actors: Record, out: NDArray) -> None:
+@compiled
+def comes_before(actors: Record, k: int, distance: float, other: int, other_distance: float) -> bool:
+    """Whether actor k is listed before another: nearer, or as near with a smaller id."""
+    return bool(distance < other_distance or (distance == other_distance and actors[k].id < actors[other].id))
+
+
+@compiled
+def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None:
     """Fill (M, 7) with the nearest actors, nearest first, ties by id; zeros beyond."""
-    count = len(out)
-    nearest = np.empty(count, np.int64)
-    away = np.empty(count)
-    used = 0
-    for k in range(world.actors):
-        if actors[k].kind == 0:
-            continue
-        dx, dy = actors[k].x - world.x, actors[k].y - world.y
-        distance = dx * dx + dy * dy
-        if distance > OBJECTS_M * OBJECTS_M:
-            continue
-        place = used
-        while place > 0 and (distance < away[place - 1] or (distance == away[place - 1] and actors[k].id < actors[nearest[place - 1]].id)):
-            place -= 1
-        if place == count:
-            continue
-        used = min(used + 1, count)
-        for row in range(used - 1, place, -1):
-            nearest[row], away[row] = nearest[row - 1], away[row - 1]
-        nearest[place], away[place] = k, distance
-    for row in range(count):
-        if row >= used:
-            out[row, :] = 0.0
-            continue
-        actor = actors[nearest[row]]
+    last, last_distance = -1, -1.0
+    for row in range(len(out)):
+        # the first of those that come after the one in the row before
+        best, best_distance = -1, OBJECTS_M * OBJECTS_M
+        for k in range(world.actors):
+            if actors[k].kind == 0:
+                continue
+            dx, dy = actors[k].x - world.x, actors[k].y - world.y
+            distance = dx * dx + dy * dy
+            if distance > OBJECTS_M * OBJECTS_M or (last >= 0 and not comes_before(actors, last, last_distance, k, distance)):
+                continue
+            if best < 0 or comes_before(actors, k, distance, best, best_distance):
+                best, best_distance = k, distance
+        if best < 0:
+            out[row:, :] = 0.0
+            return
+        actor = actors[best]
         out[row, 0], out[row, 1] = to_local(actor.x, actor.y, world.x, world.y, world.yaw)
         out[row, 2], out[row, 3] = wrap(actor.yaw - world.yaw), actor.speed
         out[row, 4], out[row, 5], out[row, 6] = actor.half_length, actor.half_width, actor.kind
+        last, last_distance = best, best_distance
 
 
-@njit(cache=True)
-def see_lights(town: Town, marks: Record, world: Record, light: NDArray, stop_sign: NDArray) -> None:
-    """Fill (2,) each: distance from the ego's centre to the next stop line with a light or a stop sign, and its state or whether a stop is owed."""
+@compiled
+def see_lights(town: Town, marks: Record, world: Record, light: NDArray[np.float32], stop_sign: NDArray[np.float32]) -> None:
+    """Fill (2,) each: m from the ego's centre to the next line with a light, and its state; to the next stop sign, and whether it counts."""
     light[0], light[1], stop_sign[0], stop_sign[1] = SIGHT_M, 0.0, SIGHT_M, 0.0
     lit, signed = False, False
     for k in range(world.next_mark, world.mark_first + world.mark_count):
@@ -93,18 +92,18 @@ def see_lights(town: Town, marks: Record, world: Record, light: NDArray, stop_si
             stop_sign[0], stop_sign[1] = distance, 1.0 if owed else 0.0
 
 
-@njit(cache=True)
+@compiled
 def see(
     town: Town,
-    points: NDArray,
-    marks: NDArray,
+    points: NDArray[np.void],
+    marks: NDArray[np.void],
     worlds: Worlds,
-    envs: NDArray,
-    route: NDArray,
-    route_left: NDArray,
-    objects: NDArray,
-    light: NDArray,
-    stop_sign: NDArray,
+    envs: NDArray[np.int64],
+    route: NDArray[np.float32],
+    route_left: NDArray[np.float32],
+    objects: NDArray[np.float32],
+    light: NDArray[np.float32],
+    stop_sign: NDArray[np.float32],
 ) -> None:
     """Fill the rows of the given envs, all in one town. An array of no rows is not filled."""
     for number in range(len(envs)):
@@ -119,8 +118,8 @@ def see(
             see_lights(town, marks, world, light[env], stop_sign[env])
 
 
-@njit(cache=True)
-def see_signals(town: Town, worlds: Worlds, envs: NDArray, out: NDArray) -> None:
+@compiled
+def see_signals(town: Town, worlds: Worlds, envs: NDArray[np.int64], out: NDArray[np.int8]) -> None:
     """Fill (N, S) int8: the state of every signal of the town, for the given envs."""
     for number in range(len(envs)):
         env = envs[number]

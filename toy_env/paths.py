@@ -5,9 +5,10 @@ Which successor an actor takes at the end of a lane is a function of its seed an
 
 import math
 
-from numba import njit
+import numpy as np
 
 from carla_rl.geometry import wrap
+from toy_env.compiled import compiled
 from toy_env.rng import pick
 from toy_env.state import Record
 from toy_env.town import Town
@@ -20,8 +21,8 @@ BRIDGE_M = 3.0
 """Things whose heights differ by more are on different roads."""
 
 
-@njit(cache=True)
-def next_lane(town: Town, seed: int, lane: int) -> int:
+@compiled
+def next_lane(town: Town, seed: np.uint64, lane: int) -> int:
     """The lane that the actor with this seed takes at the end of `lane`, -1 where the road ends."""
     first = town.lanes[lane].succ_first
     count = town.lanes[lane].succ_end - first
@@ -32,7 +33,7 @@ def next_lane(town: Town, seed: int, lane: int) -> int:
     return int(town.successors[first + pick(seed, lane, count)])
 
 
-@njit(cache=True)
+@compiled
 def sample_before(town: Town, lane: int, sample: int, s: float) -> int:
     """The last sample of the lane at or before s that has one after it, searched from `sample`, one of the lane's."""
     first, last = town.lanes[lane].first, town.lanes[lane].last - 1
@@ -43,7 +44,7 @@ def sample_before(town: Town, lane: int, sample: int, s: float) -> int:
     return int(max(min(sample, last), first))
 
 
-@njit(cache=True)
+@compiled
 def nearest_sample(town: Town, x: float, y: float, z: float) -> int:
     """The sample of a driving or parking lane nearest to a point, -1 where there is none in its cell of the index.
 
@@ -64,7 +65,7 @@ def nearest_sample(town: Town, x: float, y: float, z: float) -> int:
     return chosen
 
 
-@njit(cache=True)
+@compiled
 def nearest_on(town: Town, lane: int, x: float, y: float) -> int:
     """The sample of a lane nearest to a point."""
     best, chosen = 1.0e18, town.lanes[lane].first
@@ -75,7 +76,7 @@ def nearest_on(town: Town, lane: int, x: float, y: float) -> int:
     return int(chosen)
 
 
-@njit(cache=True)
+@compiled
 def put(town: Town, actor: Record) -> None:
     """Set the pose of an actor from its lane, s and lateral; its heading becomes the lane's."""
     k = sample_before(town, actor.lane, actor.sample, actor.s)
@@ -92,7 +93,7 @@ def put(town: Town, actor: Record) -> None:
     actor.x, actor.y, actor.yaw = x, y, yaw
 
 
-@njit(cache=True)
+@compiled
 def gap_on_path(
     town: Town, me: Record, reach: float, x: float, y: float, yaw: float, half_length: float, half_width: float
 ) -> tuple[float, float]:

@@ -2,9 +2,8 @@
 
 import math
 
-from numba import njit
-
 from carla_rl.geometry import to_local, wrap
+from toy_env.compiled import compiled
 from toy_env.paths import CLEAR, nearest_sample
 from toy_env.state import Record
 from toy_env.town import Town
@@ -20,7 +19,7 @@ ON_ROUTE_M = 6.0
 """An ego farther from its route is not expected to follow it through a junction."""
 
 
-@njit(cache=True)
+@compiled
 def project(points: Record, world: Record) -> None:
     """Set the ego's place beside the route: near, s, lateral, heading_error, speed_limit and z.
 
@@ -53,7 +52,7 @@ def project(points: Record, world: Record) -> None:
     world.speed_limit = a.speed_limit
 
 
-@njit(cache=True)
+@compiled
 def find_marks(points: Record, marks: Record, town: Town, world: Record) -> None:
     """Set the next stop line of the route, and the junction that others see the ego in or coming to."""
     end = world.mark_first + world.mark_count
@@ -76,9 +75,9 @@ def find_marks(points: Record, marks: Record, town: Town, world: Record) -> None
             world.entry, world.entry_m = mark.lane, mark.s - world.s
 
 
-@njit(cache=True)
+@compiled
 def find_lane(town: Town, world: Record) -> float:
-    """Set the lane under the ego and the last one outside junctions; m by which the ego's centre is beyond the lane's edge, CLEAR off all lanes."""
+    """Set the lane under the ego and the last one outside junctions. Returns m that the ego's centre is beyond the lane's edge."""
     k = nearest_sample(town, world.x, world.y, world.z)
     if k < 0:
         world.lane = -1

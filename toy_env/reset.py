@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
 from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S
+from toy_env.compiled import compiled
 from toy_env.criteria import BASE_LIMIT_S
 from toy_env.kernel import locate
 from toy_env.rng import mix
@@ -70,7 +70,7 @@ def world_record(episode: Episode, place: Slice, scripts: int, vehicle: VehicleM
     return record
 
 
-@njit(cache=True)
+@compiled
 def put_ego(points: Record, world: Record) -> None:
     """Put the ego on its route at start_s, at rest, heading along it."""
     k = world.route_first + world.near
@@ -82,7 +82,7 @@ def put_ego(points: Record, world: Record) -> None:
     world.yaw = a.yaw
 
 
-@njit(cache=True)
+@compiled
 def populate(town: Town, points: Record, world: Record, actors: Record, scripts: Record) -> None:
     """Fill the world: scripted actors first, then traffic, then walkers, each with its own stream of numbers."""
     for k in range(len(actors)):
@@ -99,8 +99,8 @@ def populate(town: Town, points: Record, world: Record, actors: Record, scripts:
             world.placed += 1
 
 
-@njit(cache=True)
-def start(town: Town, points: NDArray, marks: NDArray, worlds: Worlds, envs: NDArray) -> None:
+@compiled
+def start(town: Town, points: NDArray[np.void], marks: NDArray[np.void], worlds: Worlds, envs: NDArray[np.int64]) -> None:
     """Begin the episodes of the given envs, whose world records and scripts have been filled in; all are in one town."""
     for number in range(len(envs)):
         env = envs[number]

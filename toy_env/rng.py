@@ -4,7 +4,8 @@ The mix is SplitMix64's finalizer (Steele, Lea and Flood 2014). Knows nothing of
 """
 
 import numpy as np
-from numba import njit
+
+from toy_env.compiled import compiled
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_A = np.uint64(0xBF58476D1CE4E5B9)
@@ -17,22 +18,22 @@ SHIFT_11 = np.uint64(11)
 UNIT = 2.0**-53
 
 
-@njit(cache=True)
-def mix(seed: int, number: int) -> int:
-    """A uint64 that depends on every bit of `seed` (uint64) and `number` (any integer)."""
-    z = np.uint64(seed) + (np.uint64(number) + np.uint64(1)) * GOLDEN
+@compiled
+def mix(seed: np.uint64, number: int) -> np.uint64:
+    """A number that depends on every bit of `seed` and `number`."""
+    z = seed + (np.uint64(number) + np.uint64(1)) * GOLDEN
     z = (z ^ (z >> SHIFT_30)) * MIX_A
     z = (z ^ (z >> SHIFT_27)) * MIX_B
     return z ^ (z >> SHIFT_31)
 
 
-@njit(cache=True)
-def uniform(seed: int, number: int) -> float:
+@compiled
+def uniform(seed: np.uint64, number: int) -> float:
     """Draw `number` of the stream `seed`, in [0, 1)."""
     return float(mix(seed, number) >> SHIFT_11) * UNIT
 
 
-@njit(cache=True)
-def pick(seed: int, number: int, count: int) -> int:
+@compiled
+def pick(seed: np.uint64, number: int, count: int) -> int:
     """Draw `number` of the stream `seed`, one of 0 .. count - 1."""
     return min(int(uniform(seed, number) * count), count - 1)

@@ -1,10 +1,9 @@
-"""Scripted actors: what an episode's scripts become, and how they are played. The rules themselves are in `carla_rl.scenario.behaviours`."""
+"""Scripted actors: what an episode's scripts become, and how they are played. Their rules are in `carla_rl.scenario.behaviours`."""
 
 import math
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
@@ -13,6 +12,7 @@ from carla_rl.roads.route import Route
 from carla_rl.scenario.behaviours import crossing_pace, leads, steps_out
 from carla_rl.scenario.model import Episode, ScriptedActor
 from carla_rl.types import TICK_S, ObjectKind
+from toy_env.compiled import compiled
 from toy_env.contact import remember, stands_hit
 from toy_env.paths import nearest_on, put
 from toy_env.spawn import KERB_M, PEDESTRIAN_HALF_M, fresh
@@ -76,8 +76,8 @@ def name_of(actor: ScriptedActor) -> str:
 
 
 def unplayable(episode: Episode) -> tuple[str, ...]:
-    """Names of the scripted actors that cannot be played here, in their order."""
-    return tuple(name_of(actor) for actor in episode.scenario.actors if actor.type not in TYPES)
+    """Scripted scenario types of the episode that cannot be played here, each once."""
+    return tuple(dict.fromkeys(actor.type for actor in episode.scenario.actors if actor.type not in TYPES))
 
 
 def _along(route: Route, actor: ScriptedActor, scenario: str) -> float:
@@ -104,7 +104,7 @@ def _number(actor: ScriptedActor, name: str, default: float) -> float:
     return number
 
 
-@njit(cache=True)
+@compiled
 def place_scripts(town: Town, points: Record, world: Record, actors: Record, scripts: Record) -> None:
     """Put the actors of all scripts into their slots, at a reset."""
     for k in range(world.scripts):
@@ -127,7 +127,7 @@ def place_scripts(town: Town, points: Record, world: Record, actors: Record, scr
         me.yaw += 0.5 * math.pi
 
 
-@njit(cache=True)
+@compiled
 def play(town: Town, world: Record, actors: Record, scripts: Record) -> None:
     """One tick of all scripts."""
     for k in range(world.scripts):
@@ -156,7 +156,7 @@ def play(town: Town, world: Record, actors: Record, scripts: Record) -> None:
             script.phase = OVER
 
 
-@njit(cache=True)
+@compiled
 def brake_leader(world: Record, actors: Record, duration_s: float) -> None:
     """Let the nearest vehicle that leads the ego brake hard."""
     best, leader = 1.0e18, -1

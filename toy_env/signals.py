@@ -1,9 +1,9 @@
 """The lights: every junction's cycle, a function of the tick alone. Knows nothing of who looks at them."""
 
 import numpy as np
-from numba import njit
 
 from carla_rl.types import LightState
+from toy_env.compiled import compiled
 from toy_env.rng import pick
 from toy_env.town import Town
 
@@ -21,7 +21,7 @@ RED = int(LightState.RED)
 LIGHTS_STREAM = np.uint64(0x11687)
 
 
-@njit(cache=True)
+@compiled
 def phase_state(tick: int, phase: int, phases: int) -> int:
     """`LightState` of a signal of `phase` at `tick` of its junction's cycle of `phases` phases."""
     into = tick % (phases * PHASE_TICKS) - phase * PHASE_TICKS
@@ -30,8 +30,8 @@ def phase_state(tick: int, phase: int, phases: int) -> int:
     return GREEN if into < GREEN_TICKS else YELLOW
 
 
-@njit(cache=True)
-def light_state(town: Town, signal: int, seed: int, tick: int) -> int:
+@compiled
+def light_state(town: Town, signal: int, seed: np.uint64, tick: int) -> int:
     """`LightState` of a signal at a tick of the episode with this seed: each junction's cycle starts somewhere else."""
     light = town.signals[signal]
     offset = pick(seed ^ LIGHTS_STREAM, light.junction, light.phases * PHASE_TICKS)

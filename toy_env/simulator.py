@@ -93,7 +93,7 @@ class ToySimulator:
         )
 
     def unsupported(self, episode: Episode) -> tuple[str, ...]:
-        """Names of the episode's scripted actors (types where they have no name) that cannot be played here."""
+        """Scripted scenario types of the episode that cannot be played here."""
         return unplayable(episode)
 
     def network(self, town: str) -> RoadNetwork:
@@ -104,7 +104,8 @@ class ToySimulator:
         """See `carla_rl.interfaces.Simulator.reset`. Nothing is changed when an episode is refused.
 
         Raises:
-            UsageError: an unknown town, a route or a trigger that does not fit it, a scripted actor that cannot be played and is not skipped.
+            UsageError: an unknown town, a route or a trigger that does not fit it, a scripted actor that cannot be played
+                and is not skipped.
             ValueError: envs and episodes do not match, or an env does not exist.
         """
         self._check(envs, episodes)
@@ -184,14 +185,15 @@ class ToySimulator:
         return self._towns[town]
 
     def _check(self, envs: Ints, episodes: Sequence[Episode]) -> None:
-        if len(envs) != len(episodes) or len(set(int(env) for env in envs)) != len(envs):
+        if len(envs) != len(episodes) or len({int(env) for env in envs}) != len(envs):
             raise ValueError(f"reset needs one episode for each env, each env once (found {len(envs)} envs, {len(episodes)} episodes)")
         if len(envs) and not (min(envs) >= 0 and max(envs) < self.num_envs):
             raise ValueError(f"reset of env {max(envs)}: there are {self.num_envs} envs, numbered from 0")
         for episode in episodes:
-            if left := [name for name in unplayable(episode) if name not in episode.skipped]:
+            if types := unplayable(episode):
                 raise UsageError(
-                    f"episode {episode.episode_id}: the toy simulator cannot play {', '.join(left)}; skip them explicitly or choose another scenario"
+                    f"episode {episode.episode_id}: the toy simulator cannot play {', '.join(types)};"
+                    " leave those actors out explicitly or choose another scenario"
                 )
 
     def _grouped(self, envs: Sequence[int] | Ints) -> list[tuple[Loaded, NDArray[np.int64]]]:

@@ -2,9 +2,10 @@
 
 import math
 
-from numba import njit
+import numpy as np
 
 from carla_rl.types import ObjectKind
+from toy_env.compiled import compiled
 from toy_env.paths import put
 from toy_env.rng import mix, pick, uniform
 from toy_env.state import Record, Role
@@ -30,8 +31,8 @@ KERB_M = 0.8
 """m outside the road's edge where pedestrians walk."""
 
 
-@njit(cache=True)
-def draw_place(town: Town, seed: int, number: int, x: float, y: float, outer: float) -> int:
+@compiled
+def draw_place(town: Town, seed: np.uint64, number: int, x: float, y: float, outer: float) -> int:
     """A place (sample) in the blocks that the square of half side `outer` around (x, y) touches, -1 if they hold none."""
     first_column = max(int((x - outer - town.block_x0) // BLOCK_M), 0)
     last_column = min(int((x + outer - town.block_x0) // BLOCK_M), town.block_nx - 1)
@@ -56,7 +57,7 @@ def draw_place(town: Town, seed: int, number: int, x: float, y: float, outer: fl
     return -1
 
 
-@njit(cache=True)
+@compiled
 def has_room(world: Record, actors: Record, j: int, x: float, y: float, half_length: float) -> bool:
     """Whether an actor of this half length fits at (x, y) beside all others but j. Heights are not looked at."""
     for k in range(world.actors):
@@ -69,14 +70,14 @@ def has_room(world: Record, actors: Record, j: int, x: float, y: float, half_len
     return True
 
 
-@njit(cache=True)
+@compiled
 def draw(actor: Record) -> float:
     """The next number of the actor's own stream, in [0, 1)."""
     actor.draws += 1
     return float(uniform(actor.seed, actor.draws))
 
 
-@njit(cache=True)
+@compiled
 def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float, aside: float) -> bool:
     """Put actor j on a free place between `inner` and `outer` m from the ego; `aside` m beyond the right edge of the road if positive."""
     me = actors[j]
@@ -95,7 +96,7 @@ def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, 
     return False
 
 
-@njit(cache=True)
+@compiled
 def fresh(world: Record, me: Record) -> None:
     """Make a slot a new actor, nowhere yet: another id and another stream of numbers."""
     me.seed = mix(me.seed, me.draws)
@@ -107,7 +108,7 @@ def fresh(world: Record, me: Record) -> None:
     me.hit_tick, me.stuck_tick = -1, -1
 
 
-@njit(cache=True)
+@compiled
 def spawn_vehicle(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float) -> None:
     """Put a new vehicle into slot j; the slot stays empty where there is no room."""
     me = actors[j]
@@ -124,7 +125,7 @@ def spawn_vehicle(town: Town, world: Record, actors: Record, j: int, inner: floa
         me.speed = 0.5 * min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, town.samples[me.sample].bend_speed)
 
 
-@njit(cache=True)
+@compiled
 def spawn_walker(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float) -> None:
     """Put a new pedestrian into slot j, beside the road; the slot stays empty where there is no room."""
     me = actors[j]

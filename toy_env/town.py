@@ -215,7 +215,7 @@ def _edges(roads: Roads) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
                 edge[lane] += 2 * half[beside]
                 beside = int(neighbour[beside])
     far = own.copy()
-    for lane in np.flatnonzero(roads.opposite >= 0):
+    for lane in np.flatnonzero(roads.opposite >= 0).tolist():
         other = int(roads.opposite[lane])
         far[lane] = own[lane] + half[other] + near[other]
     return near, far

@@ -6,9 +6,8 @@ each at its own tick, and keeps its acceleration in between: its reaction time.
 
 import math
 
-from numba import njit
-
 from carla_rl.types import TICK_S, ObjectKind
+from toy_env.compiled import compiled
 from toy_env.junctions import must_wait
 from toy_env.paths import BRIDGE_M, CLEAR, gap_on_path, next_lane, put
 from toy_env.state import Record, Role
@@ -47,7 +46,7 @@ PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
 TRAFFIC = int(Role.TRAFFIC)
 
 
-@njit(cache=True)
+@compiled
 def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float) -> float:
     """Acceleration in m/s^2 of a vehicle that wishes to go `wish` m/s and follows something `gap` m ahead of its bumper."""
     ratio = speed / max(wish, 0.5)
@@ -60,7 +59,7 @@ def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float
     return max(IDM_ACCEL * (free - near * near), -HARDEST_BRAKE)
 
 
-@njit(cache=True)
+@compiled
 def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[float, int, float]:
     """What the path itself asks: (speed in m/s, junction lane around or ahead or -1, m from the centre to its start).
 
@@ -94,7 +93,7 @@ def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[flo
     return math.sqrt(square), entry, entry_m
 
 
-@njit(cache=True)
+@compiled
 def gap_to_vehicle(town: Town, me: Record, other: Record, following: int, reach: float) -> tuple[float, float]:
     """As `gap_on_path`, read off the lanes where both are on the same or the next one."""
     if other.role == TRAFFIC:
@@ -104,10 +103,11 @@ def gap_to_vehicle(town: Town, me: Record, other: Record, following: int, reach:
             return other.s - me.s - other.half_length - me.half_length, 1.0
         if other.lane == following:
             return town.lanes[me.lane].length - me.s + other.s - other.half_length - me.half_length, 1.0
-    return gap_on_path(town, me, reach, other.x, other.y, other.yaw, other.half_length, other.half_width)
+    gap, along = gap_on_path(town, me, reach, other.x, other.y, other.yaw, other.half_length, other.half_width)
+    return gap, along
 
 
-@njit(cache=True)
+@compiled
 def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     """Set the acceleration of vehicle j from all that it sees."""
     me = actors[j]
@@ -150,7 +150,7 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     me.acceleration = pull
 
 
-@njit(cache=True)
+@compiled
 def move(town: Town, me: Record) -> bool:
     """Drive one tick along the lanes. False where the road has ended."""
     after = max(me.speed + me.acceleration * TICK_S, 0.0)

@@ -4,9 +4,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
-from numba import njit
-
 from carla_rl.types import TICK_S
+from toy_env.compiled import compiled
 
 
 class VehicleParameters(NamedTuple):
@@ -63,7 +62,7 @@ class VehicleModel:
         return VehicleParameters(**asdict(self))
 
 
-@njit(cache=True)
+@compiled
 def bicycle(
     vehicle: VehicleParameters, yaw: float, speed: float, throttle: float, steer: float, brake: float
 ) -> tuple[float, float, float, float]:

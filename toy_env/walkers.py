@@ -2,10 +2,9 @@
 
 import math
 
-from numba import njit
-
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S
+from toy_env.compiled import compiled
 from toy_env.paths import put
 from toy_env.rng import uniform
 from toy_env.spawn import KERB_M, NONE
@@ -26,7 +25,7 @@ FREE_S = 1.5
 """s that must be left, after the walker is over, before whatever comes."""
 
 
-@njit(cache=True)
+@compiled
 def comes_too_soon(me: Record, x: float, y: float, yaw: float, speed: float, need_s: float) -> bool:
     """Whether a vehicle that keeps its speed and heading is at the walker's place within `need_s` s."""
     dx, dy = me.x - x, me.y - y
@@ -35,7 +34,7 @@ def comes_too_soon(me: Record, x: float, y: float, yaw: float, speed: float, nee
     return bool(aside < 12.0 and -4.0 < ahead < 5.0 + speed * need_s)
 
 
-@njit(cache=True)
+@compiled
 def road_is_free(town: Town, world: Record, actors: Record, me: Record) -> bool:
     """Whether the walker gets across before anything arrives."""
     need_s = (town.lanes[me.lane].near_edge + town.lanes[me.lane].far_edge) / (WALK_MPS * me.eagerness) + FREE_S
@@ -48,7 +47,7 @@ def road_is_free(town: Town, world: Record, actors: Record, me: Record) -> bool:
     return True
 
 
-@njit(cache=True)
+@compiled
 def walk(town: Town, world: Record, actors: Record, j: int) -> None:
     """Move walker j by one tick."""
     me = actors[j]
@@ -81,7 +80,7 @@ def walk(town: Town, world: Record, actors: Record, j: int) -> None:
     me.yaw = wrap(me.yaw + turn)
 
 
-@njit(cache=True)
+@compiled
 def cross(town: Town, me: Record, over_m: float) -> None:
     """Move a scripted pedestrian that has stepped out: to the left at its own speed until it is `over_m` m left of the lane's centre."""
     if me.lateral < over_m:

@@ -3,6 +3,8 @@
 Knows neither the simulator nor the policy; the laws are in `carla_rl.controller.laws`, their numbers in `carla_rl.controller.presets`.
 """
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 from carla_rl.controller import laws
 from carla_rl.controller.presets import DefaultPreset, PdmLitePreset, Pid, Preset, TcpPreset, TransfuserPreset, preset
 from carla_rl.types import WAYPOINT_S, Bools, Control, Ego
+
+Law = Callable[[NDArray[np.float64], float, NDArray[np.float64], NDArray[np.float64]], None]
+"""Plans (N, H, 2), their age in s and the speeds (N,) in; throttle, steer and brake (3, N) written."""
 
 
 class WaypointController:
@@ -24,9 +29,10 @@ class WaypointController:
         self.name = numbers.name
         self.preset = numbers
         self.num_envs = num_envs
-        self._needed_s, window = _horizon(numbers), _window(numbers)
-        self._errors = np.zeros((num_envs, 2, window), np.float64)
+        self._needed_s = _horizon(numbers)
+        self._errors = np.zeros((num_envs, 2, _window(numbers)), np.float64)
         self._count = np.zeros((num_envs, 2), np.int64)
+        self._law = _bind(numbers, self._errors, self._count)
 
     def reset(self, envs: Bools) -> None:
         """Forget the errors of the envs where `envs` (N,) is true."""
@@ -42,15 +48,7 @@ class WaypointController:
         self._check(waypoints, age_s)
         plans = np.ascontiguousarray(waypoints, np.float64)
         out = np.empty((3, self.num_envs), np.float64)
-        match self.preset:
-            case TransfuserPreset():
-                _run_transfuser(plans, ego.speed, _half_second_law(self.preset, 0.0), self._errors, self._count, out)
-            case TcpPreset():
-                _run_tcp(plans, ego.speed, _half_second_law(self.preset, self.preset.aim_distance), self._errors, self._count, out)
-            case PdmLitePreset():
-                _run_pdm_lite(plans, age_s, ego.speed, _pdm_lite_law(self.preset), self._errors, self._count, out)
-            case DefaultPreset():
-                _run_default(plans, age_s, ego.speed, _default_law(self.preset), out)
+        self._law(plans, age_s, ego.speed, out)
         return Control(throttle=out[0], steer=out[1], brake=out[2])
 
     def _check(self, waypoints: NDArray[np.float64], age_s: float) -> None:
@@ -96,6 +94,24 @@ def _window(numbers: Preset) -> int:
             return 0
 
 
+def _bind(numbers: Preset, errors: NDArray[np.float64], count: NDArray[np.int64]) -> Law:
+    """The preset's law over all envs, on these error windows."""
+    match numbers:
+        case TransfuserPreset():
+            half_second = _half_second_law(numbers, 0.0)
+            return lambda plans, age_s, speed, out: _run_transfuser(plans, speed, half_second, errors, count, out)
+        case TcpPreset():
+            half_second = _half_second_law(numbers, numbers.aim_distance)
+            return lambda plans, age_s, speed, out: _run_tcp(plans, speed, half_second, errors, count, out)
+        case PdmLitePreset():
+            values = numbers.model_dump(exclude={"name", "turn_pid", "throttle_coefficients"})
+            pdm_lite = laws.PdmLiteLaw(turn=_gains(numbers.turn_pid), coefficients=numbers.throttle_coefficients, **values)
+            return lambda plans, age_s, speed, out: _run_pdm_lite(plans, age_s, speed, pdm_lite, errors, count, out)
+        case DefaultPreset():
+            default = laws.DefaultLaw(**numbers.model_dump(exclude={"name"}))
+            return lambda plans, age_s, speed, out: _run_default(plans, age_s, speed, default, out)
+
+
 def _gains(numbers: Pid) -> laws.Gains:
     return laws.Gains(numbers.kp, numbers.ki, numbers.kd, numbers.window, numbers.zero_filled)
 
@@ -110,15 +126,6 @@ def _half_second_law(numbers: TransfuserPreset | TcpPreset, aim_distance: float)
         max_throttle=numbers.max_throttle,
         aim_distance=aim_distance,
     )
-
-
-def _pdm_lite_law(numbers: PdmLitePreset) -> laws.PdmLiteLaw:
-    values = numbers.model_dump(exclude={"name", "turn_pid", "throttle_coefficients"})
-    return laws.PdmLiteLaw(turn=_gains(numbers.turn_pid), coefficients=numbers.throttle_coefficients, **values)
-
-
-def _default_law(numbers: DefaultPreset) -> laws.DefaultLaw:
-    return laws.DefaultLaw(**numbers.model_dump(exclude={"name"}))
 
 
 @numba.njit(cache=True)

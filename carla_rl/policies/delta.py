@@ -25,9 +25,9 @@ class DeltaConfig(Config):
     """How large and of which form a correction may be, and what the heads look at."""
 
     space: Literal["basis", "full"] = Field(default="basis", description="four smooth coefficients, or every coordinate on its own")
-    speed_unit: float = Field(default=2.0, gt=0, description="m/s by which one longitudinal unit moves the plan's mean speed")
+    speed_unit: float = Field(default=4.0, gt=0, description="m/s by which one longitudinal unit moves the plan's mean speed")
     lateral_unit: float = Field(default=1.0, gt=0, description="m by which one lateral unit moves the plan's end, for a plan of 2 s")
-    limit: float = Field(default=6.0, gt=0, description="actions are clipped to +-limit units; 6 stops a plan at 12 m/s")
+    limit: float = Field(default=4.0, gt=0, description="actions are clipped to +-limit units; 4 stops a plan at 16 m/s")
     inputs: tuple[Literal["z", "waypoints", "context"], ...] = Field(
         default=("z", "waypoints", "context"),
         min_length=1,

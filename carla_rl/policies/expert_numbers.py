@@ -48,9 +48,7 @@ class ExpertConfig(Config):
     hard_brake: float = Field(default=4.8, gt=0, description="m/s^2, the most that is planned; the vehicle has 4.95")
     recover_min: float = Field(default=5.0, gt=0, description="m over which an offset from the route decays, at least")
     recover_s: float = Field(default=1.5, gt=0, description="seconds of present speed over which it decays")
-    turn_s: float = Field(
-        default=0.8, gt=0, description="seconds of present speed over which the ego's own direction turns into the route's"
-    )
+    turn_s: float = Field(default=0.8, gt=0, description="seconds of present speed over which the ego's direction becomes the route's")
     lead_gap: float = Field(default=3.0, gt=0, description="m, IDM gap to a standing leader")
     lead_headway_s: float = Field(default=1.0, gt=0, description="s, IDM time headway")
     lead_margin: float = Field(default=0.35, ge=0, description="m beside the ego within which a vehicle counts as being in its way")

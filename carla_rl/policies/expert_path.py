@@ -22,7 +22,7 @@ CHANGE_POINTS = (4, 24)
 """A lane change takes at least and at most so many route points."""
 CHANGE_M = (2.4, 5.0)
 """A route that leaves its line by so much, at least and at most, and goes on in parallel has changed the lane."""
-EVEN_TURN = 0.012
+EVEN_TURN = 0.006
 """rad for each route point by which the road's turn before and after a lane change may differ from that along it."""
 
 

@@ -13,9 +13,9 @@ from carla_rl.config import Config
 class PPOConfig(Config):
     """What a training run of the delta and value heads needs to know besides its parts."""
 
-    decisions: int = Field(default=1_500_000, gt=0, description="decisions of all envs together to train on; rounded up to whole updates")
+    decisions: int = Field(default=1_000_000, gt=0, description="decisions of all envs together to train on; rounded up to whole updates")
     num_envs: int = Field(default=256, gt=0, description="envs driven at the same time, N")
-    rollout: int = Field(default=64, gt=0, description="decisions per env and update, T")
+    rollout: int = Field(default=32, gt=0, description="decisions per env and update, T")
     calibration: int = Field(
         default=20, ge=0, description="decisions per env that the untrained policy drives first, to normalise the heads' features; 0: none"
     )
@@ -33,7 +33,7 @@ class PPOConfig(Config):
     normalise_advantages: bool = Field(default=True, description="mean 0, std 1 over the rollout")
     scale_returns: bool = Field(default=True, description="divide rewards by the running std of the discounted return")
 
-    delta_lr: float = Field(default=3e-3, gt=0, description="Adam's learning rate of the delta head at the start")
+    delta_lr: float = Field(default=1.2e-3, gt=0, description="Adam's learning rate of the delta head at the start")
     value_lr: float = Field(default=3e-3, gt=0, description="Adam's learning rate of the value head at the start")
     lr_end_factor: float = Field(default=0.05, gt=0, le=1, description="learning rates fall linearly to this share of the start")
     max_grad_norm: float = Field(default=0.5, gt=0, description="largest gradient norm, each net on its own")
@@ -41,7 +41,7 @@ class PPOConfig(Config):
     log_std_start: float = Field(
         default=-1.0, ge=-5, le=1, description="log standard deviation of the action at the start, unless it is learned"
     )
-    log_std_end: float = Field(default=-2.3, ge=-5, le=1, description="and at the end of its schedule")
+    log_std_end: float = Field(default=-2.0, ge=-5, le=1, description="and at the end of its schedule")
     log_std_until: float = Field(default=0.9, gt=0, le=1, description="share of the training over which it moves, linearly")
 
     @model_validator(mode="after")

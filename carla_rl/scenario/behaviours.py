@@ -33,7 +33,7 @@ def steps_out(distance: float, ego_speed: float, way: float, walk_speed: float) 
     if distance < 0.0:
         return False
     meet = ego_speed * way / walk_speed
-    return distance <= max(meet, stopping_distance(ego_speed) + 2.0, STEP_OUT_M)
+    return bool(distance <= max(meet, stopping_distance(ego_speed) + 2.0, STEP_OUT_M))
 
 
 @njit(cache=True)

@@ -215,10 +215,10 @@ def test_oncoming_traffic_in_a_curve_keeps_its_lane() -> None:
     assert np.array_equal(plan(see(8.0, route=route, yaw_rate=0.27, objects=[oncoming])), plan(see(8.0, route=route, yaw_rate=0.27)))
 
 
-def lane_change(shift: float) -> np.ndarray:
-    """(50, 2): straight, with a smooth lane change between 20 m and 50 m."""
+def lane_change(shift: float, begin: float) -> np.ndarray:
+    """(50, 2): straight, with a smooth lane change of 30 m from `begin` m on."""
     x = ROUTE_SPACING_M * np.arange(ROUTE_POINTS)
-    t = np.clip((x - 20.0) / 30.0, 0.0, 1.0)
+    t = np.clip((x - begin) / 30.0, 0.0, 1.0)
     return np.stack((x, shift * t * t * (3.0 - 2.0 * t)), axis=-1)
 
 
@@ -226,9 +226,9 @@ def lane_change(shift: float) -> np.ndarray:
 def test_it_gives_way_to_who_is_beside_it_on_the_lane_that_it_changes_to(side: float) -> None:
     beside: Row = (-2.0, 3.5 * side, 0.0, 10.0, *CAR)
     other_side: Row = (-2.0, -3.5 * side, 0.0, 10.0, *CAR)
-    free = plan(see(10.0, route=lane_change(3.5 * side)))
-    assert plan(see(10.0, route=lane_change(3.5 * side), objects=[beside]))[-1, 0] < free[-1, 0] - 2.0
-    assert np.array_equal(plan(see(10.0, route=lane_change(3.5 * side), objects=[other_side])), free)
+    free = plan(see(10.0, route=lane_change(3.5 * side, 8.0)))
+    assert plan(see(10.0, route=lane_change(3.5 * side, 8.0), objects=[beside]))[-1, 0] < free[-1, 0] - 2.0
+    assert np.array_equal(plan(see(10.0, route=lane_change(3.5 * side, 8.0), objects=[other_side])), free)
     assert np.array_equal(plan(see(10.0, objects=[beside])), plan(see(10.0)))
 
 
@@ -245,7 +245,7 @@ def test_a_curve_is_no_lane_change(begin: float, end: float) -> None:
 
 def test_the_shift_of_a_lane_change() -> None:
     path = empty_path()
-    build_path(lane_change(-3.5).astype(np.float32), 8.0, 0.0, ExpertConfig().numbers(), path)
+    build_path(lane_change(-3.5, 20.0).astype(np.float32), 8.0, 0.0, ExpertConfig().numbers(), path)
     assert path.shift[-1] == pytest.approx(-3.5, abs=0.1)
     assert path.shift[70] == pytest.approx(-1.75, abs=0.3)
     assert path.shift[36] == pytest.approx(0.0, abs=0.1)

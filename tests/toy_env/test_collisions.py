@@ -47,7 +47,8 @@ def test_pushing_on_is_the_same_collision() -> None:
         step = toy.step(pedals(throttle=1.0))
     assert vehicle_collisions(step) == 1
     actor = toy._worlds.actors[0, 0]
-    assert not boxes_overlap(step.ego.x[0], 0.0, 0.0, 2.45, 1.03, actor["x"], actor["y"], actor["yaw"], actor["half_length"], actor["half_width"])
+    other = actor["x"], actor["y"], actor["yaw"], actor["half_length"], actor["half_width"]
+    assert not boxes_overlap(step.ego.x[0], step.ego.y[0], step.ego.yaw[0], 2.45, 1.03, *other)
 
 
 def test_what_was_hit_is_taken_away_after_five_seconds() -> None:

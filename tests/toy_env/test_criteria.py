@@ -94,20 +94,14 @@ def test_deviation_after_30_percent_beyond_15_m() -> None:
 
 def test_blocked_after_standing_so_long() -> None:
     toy = started(STRAIGHT, episode(LINE, rules=Rules(blocked_after_s=2.0)))
-    for tick in range(1, 60):
-        step = toy.step(pedals())
-        if step.ending[0]:
-            break
-    assert (tick, step.ending[0], count(step, Infraction.VEHICLE_BLOCKED)) == (41, Ending.VEHICLE_BLOCKED, 1)
+    step = roll(toy, 60, until_end=True)
+    assert (step.facts.tick[0], step.ending[0], count(step, Infraction.VEHICLE_BLOCKED)) == (41, Ending.VEHICLE_BLOCKED, 1)
 
 
 def test_a_fixed_time_limit() -> None:
     toy = started(STRAIGHT, episode(LINE, rules=Rules(time_limit_s=1.5)))
-    for tick in range(1, 60):
-        step = toy.step(pedals())
-        if step.ending[0]:
-            break
-    assert (tick, step.ending[0], count(step, Infraction.ROUTE_TIMEOUT)) == (30, Ending.ROUTE_TIMEOUT, 1)
+    step = roll(toy, 60, until_end=True)
+    assert (step.facts.tick[0], step.ending[0], count(step, Infraction.ROUTE_TIMEOUT)) == (30, Ending.ROUTE_TIMEOUT, 1)
 
 
 def test_the_time_limit_grows_by_the_time_at_a_tenth_of_the_limit() -> None:
@@ -211,7 +205,7 @@ def test_red_that_turns_after_the_tail_does_not_count_nor_one_beside_the_line() 
 
 
 def stop_crossing(halt_at: float | None) -> tuple[int, list[float]]:
-    """Drive over a stop sign's line at x = -10, halting with the centre at `halt_at`; infractions, and whether a stop was owed before and after."""
+    """Drive over a stop line at x = -10, halting with the centre at `halt_at`: infractions; whether a stop was owed before and after."""
     network = crossing(east=Right.STOP)
     toy = started(network, episode(route(network, [0, 1, 2]), start_m=70.0))
     owed = [float(toy.observe().stop_sign[0, 1])]  # type: ignore[index]

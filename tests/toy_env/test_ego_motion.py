@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from small_roads import pedals, put_ego, route, episode, started, straight
+from small_roads import episode, pedals, put_ego, route, started, straight
 
 from toy_env.vehicle import VehicleModel, bicycle
 

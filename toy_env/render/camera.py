@@ -19,6 +19,8 @@ SEEN_M = 120.0
 """Things farther away are not drawn."""
 LEVEL_M = 4.0
 """Things whose ground is farther above or below the ego's are not drawn."""
+_SHADOW = 140.0
+"""What is left of the light in a shadow, of 256."""
 _SHADOW_M = 0.1
 """How far the shadow under an actor stands out."""
 
@@ -137,8 +139,10 @@ def draw_marks(
                 light = float(lights[states[int(lines[k, 6])], q]) * (0.3 + 0.7 * sky[GAIN])
                 colour[q] = light * (1.0 - hidden) + hidden * sky[HORIZON + q]
         else:
-            seen = _seen(view, picture.shape[1], actors[k - len(lines)], level)
-            _lay_shadow(view, actors[k - len(lines)], corners)
+            thing = actors[k - len(lines)]
+            seen = _seen(view, picture.shape[1], thing, level)
+            _lay_shadow(view, thing, corners)
+            colour[0] = _SHADOW + (256.0 - _SHADOW) * haze_share(math.hypot(thing[X] - view[0], thing[Y] - view[1]), sky)
         if seen:
             fill(picture, depth, corners, np.int64(4), view[7], colour, np.int64(PAINT if line else SHADE), scratch)
 

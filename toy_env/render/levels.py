@@ -18,14 +18,14 @@ def heights(network: RoadNetwork, x: Floats, y: Floats, yaw: Floats) -> NDArray[
     roads = network.roads
     out = np.empty(x.size, np.float64)
     _heights(
-        np.ascontiguousarray(x, np.float64).reshape(-1),
-        np.ascontiguousarray(y, np.float64).reshape(-1),
-        np.ascontiguousarray(yaw, np.float64).reshape(-1),
+        np.array(x, np.float64, order="C").reshape(-1),
+        np.array(y, np.float64, order="C").reshape(-1),
+        np.array(yaw, np.float64, order="C").reshape(-1),
         np.array((roads.cell_m, roads.cell_x0, roads.cell_y0)),
         int(roads.cell_nx),
         int(roads.cell_ny),
-        np.ascontiguousarray(roads.cell_start),
-        np.ascontiguousarray(roads.cell_sample),
+        np.array(roads.cell_start),
+        np.array(roads.cell_sample),
         np.stack((roads.x, roads.y, roads.z, roads.yaw), axis=-1),
         out,
     )

@@ -80,6 +80,7 @@ class Renderer:
         count = len(ego.x)
         windows, corners = town.ground.windows(ego.x, ego.y, ego_z, _REACH)
         pictures = np.empty((count, spec.height, spec.width, 3), np.uint8)
+        # copies, because numba compiles anew for an array that is read-only or laid out in another way
         draw_cameras(
             pictures,
             tuple(town.ground.tiles),
@@ -87,10 +88,10 @@ class Renderer:
             corners,
             _views(spec, ego),
             tuple(lens),
-            np.ascontiguousarray(np.broadcast_to(self._default_sky, (count, ATMOSPHERE)) if sky is None else sky, np.float64),
-            np.ascontiguousarray(ego_z, np.float64),
+            np.array(np.broadcast_to(self._default_sky, (count, ATMOSPHERE)) if sky is None else sky, np.float64, order="C"),
+            np.array(ego_z, np.float64, order="C"),
             actor_things(scene.actors, town.shown(scene.actors, ego_z), ego_z),
-            np.ascontiguousarray(scene.lights),
+            np.array(scene.lights, np.int8, order="C"),
             *town.furniture,
             (TABLE, COUNTS),
             LIGHTS,

@@ -17,8 +17,7 @@ from toy_env.render.things import LENGTH, RED, SHAPE, WIDTH, YAW, X, Y
 NEAR_M = 0.1
 MAX_CORNERS = 12
 SOLID, PAINT, SHADE = 0, 1, 2
-"""How a face is filled: opaque with depth, flat on the ground without, or darkening what is there."""
-_SHADE = 140
+"""How a face is filled: opaque with depth, flat on the ground without, or darkening what is there to colour[0] / 256."""
 _THIN_PX, _SMALL_PX, _GROWN_PX = 0.6, 0.2, 5.0
 """Least half thickness of thin parts; small parts are left out where a metre is fewer pixels than 1 / _SMALL_PX; anchored ones grow by
 _GROWN_PX per pixel that a metre falls short of it: a lamp of 0.26 m never has a radius below 1.3 pixels."""
@@ -94,11 +93,12 @@ def _span(
     mode: np.int64,
 ) -> None:
     """Fill pixels first..last - 1 of a row; 1 / z of pixel j is inverse + j slope."""
+    shade = int(colour[0])
     r, g, b = np.uint8(colour[0]), np.uint8(colour[1]), np.uint8(colour[2])
     for j in range(first, last):
         if mode == SHADE:
             for c in range(3):
-                row[j, c] = (row[j, c] * _SHADE) >> 8
+                row[j, c] = (row[j, c] * shade) >> 8
             continue
         if mode == SOLID:
             near = np.float32(inverse + slope * j)
@@ -167,7 +167,13 @@ def draw_thing(
             count, sign = _box_face(centre, axes, axis, corners) if part[16] == 0.0 else _disc(centre, axes, part[16], corners)
             if count == 0:
                 continue
-            light = 1.0 if axis == 2 else 0.74 + 0.2 * max(0.0, sign * sun_ahead) if axis == 0 else 0.66 + 0.2 * max(0.0, sign * sun_left)
+            light = (
+                1.0
+                if axis == 2 or part[16] != 0.0
+                else 0.74 + 0.2 * max(0.0, sign * sun_ahead)
+                if axis == 0
+                else 0.66 + 0.2 * max(0.0, sign * sun_left)
+            )
             light = light * sky[GAIN] if lamp == 0 else 1.0 if lamp == state else 0.2
             first = 13 if axis == 2 else 10
             for q in range(3):
