@@ -75,7 +75,7 @@ def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None
 
 @compiled
 def see_lights(town: Town, marks: Record, world: Record, light: NDArray[np.float32], stop_sign: NDArray[np.float32]) -> None:
-    """Fill (2,) each: m from the ego's centre to the next line with a light, and its state; to the next stop sign, and whether it counts."""
+    """Fill (2,) each: m from the ego's centre to the next light and its state, to the next stop sign and whether a stop is owed."""
     light[0], light[1], stop_sign[0], stop_sign[1] = SIGHT_M, 0.0, SIGHT_M, 0.0
     lit, signed = False, False
     for k in range(world.next_mark, world.mark_first + world.mark_count):

@@ -24,6 +24,7 @@ from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import FrozenSft
 from carla_rl.records.run import RunDirectory, start_run
 from carla_rl.scenario.sampler import TrainingSampler
+from carla_rl.scenario.suite import overlap
 from carla_rl.train import TrainConfig, Training, TrainParts
 
 
@@ -136,7 +137,7 @@ def run_evaluation(
     except KeyboardInterrupt:
         raise RunFailure(f"interrupted: {done} of {len(bank.episodes)} episodes were finished and are kept in {run.path}") from None
     if bank.suite.omitted:
-        stderr.print(f"[yellow]{len(bank.suite.omitted)} things of the suite's file were left out; environment.json lists them[/]")
+        stderr.print(f"[yellow]{bank.suite.name}: {len(bank.suite.omitted)} things in the file cannot be driven; environment.json lists them[/]")
     return run.finish(), run.path
 
 
@@ -172,11 +173,15 @@ def train(
     agent = Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks)
     policy = ResidualPolicy(FrozenSft(load_sft(sft)), settings.delta, seed=settings.seed)
     reference = make_expert()
-    needs = policy.needs.union(reference.needs)
-    folders = maps or ()
+    needs, folders, skip = policy.needs, maps or (), skip_unsupported
     envs = settings.ppo.num_envs
-    bank = make_bank(simulator, suite, needs, routes=routes, maps=folders, num_envs=envs, skip_unsupported=skip_unsupported, idle_envs=True)
-    held_out = make_bank(simulator, validation, needs, maps=folders, num_envs=64, skip_unsupported=skip_unsupported) if validation else None
+    bank = make_bank(simulator, suite, needs, routes=routes, maps=folders, num_envs=envs, skip_unsupported=skip, idle_envs=True)
+    if validation:
+        held_out = make_bank(simulator, validation, needs.union(reference.needs), maps=folders, num_envs=64, skip_unsupported=skip)
+        if shared := overlap(bank.suite, held_out.suite):
+            raise UsageError(f"--suite {suite} and --validation {validation} overlap ({shared[0]}); validate on other routes and seeds")
+    else:
+        held_out = None
     path, facts, _ = start_run(
         out,
         "ppo-delta",
@@ -196,7 +201,6 @@ def train(
         simulator=bank.simulator,
         controller=make_controller(controller, envs),
         policy=policy,
-        reference=reference,
         sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route),
         validate=validator(held_out, reference, agent) if held_out else None,
         ticks_per_decision=decision_ticks,

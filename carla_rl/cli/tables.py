@@ -56,27 +56,26 @@ def infraction_lines(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def comparison_table(found: Comparison) -> Table:
-    """Run B against run A, a measure a row."""
+    """Run B against run A, a measure a row; `n` where fewer pairs than all have the measure."""
     table = Table(
-        title=f"{found.policy_a} against {found.policy_b}: {found.pairs} paired episodes",
+        title=f"A: {found.policy_a} ({found.run_a})\nB: {found.policy_b} ({found.run_b})\n{found.pairs} paired episodes",
         title_justify="left",
-        caption=f"A: {found.run_a}   B: {found.run_b}   interval: {found.confidence:.0%} paired bootstrap of B - A",
+        caption=f"in brackets: {found.confidence:.0%} interval of B - A, paired bootstrap, {found.resamples} resamples, seed {found.seed}",
         caption_justify="left",
     )
-    table.add_column("measure")
-    for column in (f"A: {found.policy_a}", f"B: {found.policy_b}", "B - A", "interval", "pairs"):
-        table.add_column(column, justify="right")
-    table.add_column("verdict")
+    table.add_column("measure", no_wrap=True)
+    for column in ("A", "B", "B - A"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for row in found.measures:
         digits = 1 if row.name == "driving_score" else 3
-        interval = "–" if row.low is None or row.high is None else f"[{row.low:+.{digits}f}, {row.high:+.{digits}f}]".replace("[", r"\[")
+        interval = "" if row.low is None or row.high is None else rf" \[{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
+        few = "" if row.pairs == found.pairs else f" (n {row.pairs})"
         table.add_row(
-            f"{row.name.replace('_', ' ')} ({row.unit})",
+            row.name.replace("_", " ") + few,
             number(row.a, digits),
             number(row.b, digits),
-            f"{row.difference:+.{digits}f}",
-            interval,
-            str(row.pairs),
+            f"{row.difference:+.{digits}f}{interval}",
             _verdict(row.better, row.low, row.high),
         )
     return table

@@ -68,8 +68,8 @@ def foresee(objects: NDArray[np.float32], path: Path, k: Numbers, others: Others
             others.lead[leaders, 1] = max(forward, 0.0)
             leaders += 1
             continue
-        # who drives behind in the same direction looks out for the ego
-        follower = s < 0.0 and abs(turn) < ALIGNED and abs(d) < k.half_width + across + k.lead_margin
+        # who drives behind the ego in the same direction looks out for it; who is beside it does not
+        follower = s + along < -k.half_length and abs(turn) < ALIGNED and abs(d) < k.half_width + across + k.lead_margin
         if follower or (row[SPEED] < 0.05 and not in_way):
             continue
         soft = k.walker_side if walker or row[KIND] == BICYCLE else 0.0

@@ -50,8 +50,8 @@ def test_a_quadratic_bandit_is_solved_to_its_optimum():
     driven = trainer.policy.plan(see(SPEEDS)).waypoints[:, 0]
     np.testing.assert_allclose(driven[:, 0], 0.4 * SPEEDS + 0.1, atol=0.03)
     np.testing.assert_allclose(driven[:, 1], -0.3, atol=0.03)
-    # What is left is the price of the noise, two coordinates of variance exp(-2.3)^2.
-    assert records[-1].reward == pytest.approx(1.0 - 2 * np.exp(-4.6), abs=0.01)
+    # What is left is the price of the noise: the variance of two coordinates.
+    assert records[-1].reward == pytest.approx(1.0 - 2.0 * np.exp(2.0 * trainer.config.log_std_end), abs=0.01)
     assert records[0].reward < 0.9
 
 

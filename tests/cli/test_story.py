@@ -1,0 +1,163 @@
+"""The story at its smallest, by the commands that a user types, and what each leaves behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from jsonschema import Draft202012Validator
+
+from carla_rl.checkpoint import load_rl, load_sft, sft_fingerprint
+from carla_rl.cli.app import run
+from carla_rl.records.steps import read_steps
+from carla_rl.schemas import load_schema
+
+CONFIG = """
+validate_every = 1
+[ppo]
+decisions = 256
+num_envs = 8
+rollout = 16
+minibatch = 64
+epochs = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which everything was run once."""
+    here = tmp_path_factory.mktemp("story")
+    (here / "train.toml").write_text(CONFIG)
+    data, model = here / "data", here / "sft" / "model.pt"
+    episodes = str(data / "*" / "episode.json")
+    drive = ["--suite", "quick-eval", "--routes", "0-1", "--simulator", "toy", "--out", str(here)]
+    steps = [
+        ["record", "--suite", "quick-train", "--routes", "0-2", "--episodes", "4", "--noise", "0.25", "--out", str(data)],
+        ["sft", "--episodes", episodes, "--epochs", "2", "--out", str(here / "sft")],
+        ["evaluate", "--checkpoint", str(model), *drive, "--run-id", "a"],
+        ["evaluate", "--checkpoint", str(model), *drive, "--run-id", "again", "--num-envs", "1"],
+        ["train", "--sft", str(model), "--suite", "quick-train", "--routes", "0-2", "--simulator", "toy", "--out", str(here)]
+        + ["--run-id", "ppo", "--config", str(here / "train.toml")],
+        ["evaluate", "--checkpoint", str(here / "ppo" / "checkpoints" / "last.pt"), *drive, "--run-id", "b"],
+    ]
+    for arguments in steps:
+        assert run(arguments) == 0, arguments
+    return here
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def out(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """Run a command with --json and give what it printed."""
+    assert run(list(arguments)) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_recorded_episodes_keep_the_contract(story: Path) -> None:
+    paths = sorted((story / "data").glob("*/episode.json"))
+    assert len(paths) == 4  # three scenarios, the first of them twice
+    validator = Draft202012Validator(load_schema("episode"))
+    for path in paths:
+        validator.validate(load(path))
+    about = load(story / "data" / "recording.json")
+    assert about["simulator"]["name"] == "toy"
+    assert about["frames"] == sum(len(load(path)["frames"]) for path in paths)
+    assert about["noise"]["share"] == 0.25
+
+
+def test_the_clone_is_a_model_of_the_contract(story: Path) -> None:
+    content = torch.load(story / "sft" / "model.pt", weights_only=True)
+    assert {"encoder", "head", "out_dim", "horizon_steps"} <= set(content)
+    metrics = load(story / "sft" / "train_metrics.json")
+    Draft202012Validator(load_schema("train_metrics")).validate(metrics)
+    assert metrics["ade"] > 0
+    assert metrics["episodes"] == {"train": 3, "held_out": 1}
+
+
+def test_offline_tells_of_both_plans(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    episodes = str(story / "data" / "*" / "episode.json")
+    sft = out(capsys, "offline", "--checkpoint", str(story / "sft" / "model.pt"), "--episodes", episodes, "--json")
+    rl = out(capsys, "offline", "--checkpoint", str(story / "ppo" / "checkpoints" / "last.pt"), "--episodes", episodes, "--json")
+    assert sft["sft"] is None
+    assert rl["sft"]["ade"] == sft["ade"]
+    assert len(sft["by_horizon"]) == 20
+
+
+def test_an_evaluation_explains_itself(story: Path) -> None:
+    run_dir = story / "a"
+    metrics = load(run_dir / "metrics.json")
+    Draft202012Validator(load_schema("metrics")).validate(metrics)
+    assert metrics["complete"] is True
+    assert metrics["simulator"]["name"] == "toy"
+    assert metrics["summary"]["num_episodes"] == 2
+    assert metrics["policy"]["checkpoint"].endswith("model.pt")
+    lines = [json.loads(line) for line in (run_dir / "episodes.jsonl").read_text().splitlines()]
+    assert sorted(line["scenario_id"] for line in lines) == sorted(item["scenario_id"] for item in metrics["scenarios"])
+    config = load(run_dir / "config.json")["config"]
+    assert config["seeds"].keys() == {line["episode_id"] for line in lines}
+    environment = load(run_dir / "environment.json")
+    assert environment["protocol"]["controller"] == "default"
+
+
+def test_a_step_log_redraws_the_drive(story: Path) -> None:
+    for path in sorted((story / "b" / "steps").glob("*.npz")):
+        log = read_steps(path)
+        assert len(log.ego) == len(log.waypoints) + 1
+        assert np.isfinite(log.waypoints).all()
+        assert log.delta is not None
+        assert len(log.actors) > 0
+        assert log.route.shape[1] == 4
+
+
+def test_the_same_drive_bit_for_bit_whatever_the_number_of_envs(story: Path) -> None:
+    one, many = load(story / "again" / "metrics.json"), load(story / "a" / "metrics.json")
+    assert one["scenarios"] == many["scenarios"]
+    assert one["summary"] == many["summary"]
+    for path in (story / "a" / "steps").glob("*.npz"):
+        a, b = read_steps(path), read_steps(story / "again" / "steps" / path.name)
+        np.testing.assert_array_equal(a.ego, b.ego)
+        np.testing.assert_array_equal(a.actors, b.actors)
+
+
+def test_training_leaves_what_the_mission_asks_for_and_sft_untouched(story: Path) -> None:
+    run_dir = story / "ppo"
+    metrics = load(run_dir / "metrics.json")
+    Draft202012Validator(load_schema("training_metrics")).validate(metrics)
+    names = {"run_id", "total_episodes", "avg_reward", "std_reward", "avg_ade", "avg_fde", "best_reward"}
+    assert names <= set(metrics)
+    assert metrics["simulator"]["name"] == "toy"
+    trained = load(run_dir / "train_metrics.json")
+    assert trained["complete"] is True
+    assert [row["update"] for row in trained["updates"]] == [1, 2]
+    assert {"ppo/approx_kl", "ppo/clip_fraction", "ppo/explained_variance"} <= set(trained["updates"][0])
+    before = sft_fingerprint(load_sft(story / "sft" / "model.pt"))
+    assert sft_fingerprint(load_rl(run_dir / "checkpoints" / "last.pt").sft) == before
+    assert list((run_dir / "tensorboard").glob("events.*"))
+
+
+def test_compare_pairs_the_drives(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = out(capsys, "compare", str(story / "a"), str(story / "b"), "--json")
+    assert found["pairs"] == 2
+    assert {"driving_score", "route_completion", "success_rate", "ade", "fde"} <= {row["name"] for row in found["measures"]}
+    same = out(capsys, "compare", str(story / "a"), str(story / "again"), "--json")
+    assert all(row["difference"] == 0 for row in same["measures"])
+    assert run(["compare", str(story / "a"), str(story / "b")]) == 0
+    assert "driving score" in capsys.readouterr().out
+
+
+def test_tables_say_which_simulator_made_them(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--suite", "quick-eval", "--routes", "0", "--simulator", "toy", "--out", str(story), "--no-steps"]
+    assert run(["evaluate", "--policy", "expert", *arguments]) == 0
+    assert "simulator: toy" in capsys.readouterr().out
+
+
+def test_suites_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = out(capsys, "suites", "quick-eval", "--json")
+    assert shown[0]["split"] == "evaluation"
+    assert len(shown[0]["scenarios"]) == 24
+    assert run(["suites", "quick-eval", "--routes", "0-3"]) == 0
+    assert "grid" in capsys.readouterr().out
