@@ -12,8 +12,8 @@ from carla_rl.config import Config
 from carla_rl.errors import UsageError
 from carla_rl.types import TICK_S
 
-DECISION_TICKS = 2
-"""A new plan at 10 Hz, unless something else is asked for."""
+DECISION_TICKS = 4
+"""A new plan at 5 Hz, unless something else is asked for."""
 
 
 class Agent(Config):

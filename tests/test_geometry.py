@@ -13,7 +13,9 @@ coordinate = st.floats(-1e4, 1e4)
 angle = st.floats(-50, 50)
 
 
-@pytest.mark.parametrize(("raw", "wrapped"), [(0.0, 0.0), (math.pi, math.pi), (-math.pi, math.pi), (3 * math.pi / 2, -math.pi / 2), (7.0, 7.0 - 2 * math.pi)])
+@pytest.mark.parametrize(
+    ("raw", "wrapped"), [(0.0, 0.0), (math.pi, math.pi), (-math.pi, math.pi), (3 * math.pi / 2, -math.pi / 2), (7.0, 7.0 - 2 * math.pi)]
+)
 def test_wrap(raw: float, wrapped: float) -> None:
     assert wrap(raw) == pytest.approx(wrapped)
 

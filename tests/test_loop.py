@@ -1,4 +1,4 @@
-"""The loop against a simulator small enough to follow by hand: each env counts ticks and ends after as many as its episode's repetition says."""
+"""The loop against a simulator to follow by hand: each env counts ticks and ends after as many as its episode's repetition says."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -60,7 +60,6 @@ def is_lost(world: Record, me: Record) -> bool:
 @compiled
 def move_traffic(town: Town, world: Record, actors: Record) -> None:
     """Vehicles decide, then all move, so that the order of slots does not matter within a tick."""
-    inner, outer = spawn.RECYCLE_RING_M
     for k in range(world.vehicles):
         if actors[k].kind != 0 and (world.tick + k) % traffic.DECIDE_TICKS == 0:
             traffic.decide(town, world, actors, k)
@@ -68,30 +67,29 @@ def move_traffic(town: Town, world: Record, actors: Record) -> None:
         me = actors[k]
         if me.kind == 0:
             if (world.tick + k) % RETRY_TICKS == 0:
-                spawn.spawn_vehicle(town, world, actors, k, inner, outer)
+                spawn.spawn_vehicle(town, world, actors, k, False)
             continue
         contact.remember(me)
         if not contact.stands_hit(world, me) and me.kind != 0 and (not traffic.move(town, me) or is_lost(world, me)):
-            spawn.spawn_vehicle(town, world, actors, k, inner, outer)
+            spawn.spawn_vehicle(town, world, actors, k, False)
 
 
 @compiled
 def move_walkers(town: Town, world: Record, actors: Record) -> None:
     """Pedestrians of the background walk; those that the ego has hit stay away."""
-    inner, outer = spawn.RECYCLE_RING_M
     for k in range(world.vehicles, world.vehicles + world.walkers):
         me = actors[k]
         if me.role == GONE:
             continue
         if me.kind == 0:
             if (world.tick + k) % RETRY_TICKS == 0:
-                spawn.spawn_walker(town, world, actors, k, inner, outer)
+                spawn.spawn_walker(town, world, actors, k, False)
             continue
         contact.remember(me)
         if not contact.stands_hit(world, me) and me.kind != 0:
             walkers.walk(town, world, actors, k)
             if is_lost(world, me):
-                spawn.spawn_walker(town, world, actors, k, inner, outer)
+                spawn.spawn_walker(town, world, actors, k, False)
 
 
 @compiled

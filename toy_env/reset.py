@@ -14,7 +14,7 @@ from toy_env.kernel import locate
 from toy_env.rng import mix
 from toy_env.routes import Slice
 from toy_env.scripted import place_scripts
-from toy_env.spawn import RESET_RING_M, spawn_vehicle, spawn_walker
+from toy_env.spawn import spawn_vehicle, spawn_walker
 from toy_env.state import WORLD, Record, Worlds
 from toy_env.town import Town
 from toy_env.vehicle import VehicleModel
@@ -89,12 +89,11 @@ def populate(town: Town, points: Record, world: Record, actors: Record, scripts:
         actors[k].kind, actors[k].role = 0, 0
         actors[k].seed, actors[k].draws = mix(world.seed, k), 0
     place_scripts(town, points, world, actors, scripts)
-    inner, outer = RESET_RING_M
     for k in range(world.vehicles + world.walkers):
         if k < world.vehicles:
-            spawn_vehicle(town, world, actors, k, inner, outer)
+            spawn_vehicle(town, world, actors, k, True)
         else:
-            spawn_walker(town, world, actors, k, inner, outer)
+            spawn_walker(town, world, actors, k, True)
         if actors[k].kind != 0:
             world.placed += 1
 

@@ -30,6 +30,8 @@ from toy_env.vehicle import VehicleModel
 if TYPE_CHECKING:
     from toy_env.pictures import Pictures
 
+POOL_POINTS = 2**20
+"""The pool of routes may grow to so many points (80 MB) before those that nobody drives any more are dropped."""
 PARALLEL_FROM = 32
 """Fewer envs in a town than this are advanced on the calling thread: starting the others costs more than it saves."""
 
@@ -109,6 +111,8 @@ class ToySimulator:
             ValueError: envs and episodes do not match, or an env does not exist.
         """
         self._check(envs, episodes)
+        if self._routes.used > POOL_POINTS:
+            self._forget_routes()
         prepared = []
         for episode in episodes:
             loaded = self._load(episode.scenario.town)
@@ -183,6 +187,17 @@ class ToySimulator:
             network = self._networks(town)
             self._towns[town] = Loaded(network, survey(network))
         return self._towns[town]
+
+    def _forget_routes(self) -> None:
+        """Keep only the routes that are being driven."""
+        self._routes = RoutePool()
+        for env, episode in enumerate(self._episodes):
+            if episode is None:
+                continue
+            world = self._worlds.world[env : env + 1]
+            place = self._routes.add(episode.route, self._towns[episode.scenario.town].network.roads)
+            world["next_mark"] += place.mark_first - world["mark_first"]
+            world["route_first"], world["mark_first"] = place.first, place.mark_first
 
     def _check(self, envs: Ints, episodes: Sequence[Episode]) -> None:
         if len(envs) != len(episodes) or len({int(env) for env in envs}) != len(envs):

@@ -25,6 +25,13 @@ LOST_M = 120.0
 """An actor farther from the ego is put back."""
 ROOM_M = 3.0
 """Between two actors that are put somewhere, on top of their half lengths."""
+START_MPS = 5.0
+"""Vehicles are at most so fast at a reset: who follows at ROOM_M can still stop."""
+LANE_M = 2.5
+"""Who is less to the side is on the same lane."""
+RECYCLE_ROOM_S = 1.0
+"""A vehicle that is put back into moving traffic keeps so much more room, at the speed limit, and moves with it."""
+RECYCLE_SHARE = 0.8
 TRIES = 24
 PEDESTRIAN_HALF_M = 0.25
 KERB_M = 0.8
@@ -58,14 +65,18 @@ def draw_place(town: Town, seed: np.uint64, number: int, x: float, y: float, out
 
 
 @compiled
-def has_room(world: Record, actors: Record, j: int, x: float, y: float, half_length: float) -> bool:
-    """Whether an actor of this half length fits at (x, y) beside all others but j. Heights are not looked at."""
+def has_room(world: Record, actors: Record, j: int, along_m: float) -> bool:
+    """Whether actor j, where it is, has ROOM_M around it, and `along_m` m before and behind it on its lane. Heights are not looked at."""
+    me = actors[j]
+    c, s = math.cos(me.yaw), math.sin(me.yaw)
     for k in range(world.actors):
         if k == j or actors[k].kind == NONE:
             continue
-        room = half_length + actors[k].half_length + ROOM_M
-        dx, dy = actors[k].x - x, actors[k].y - y
-        if dx * dx + dy * dy < room * room:
+        lengths = me.half_length + actors[k].half_length
+        dx, dy = actors[k].x - me.x, actors[k].y - me.y
+        if dx * dx + dy * dy < (lengths + ROOM_M) * (lengths + ROOM_M):
+            return False
+        if abs(dy * c - dx * s) < LANE_M and abs(dx * c + dy * s) < lengths + along_m:
             return False
     return True
 
@@ -78,8 +89,11 @@ def draw(actor: Record) -> float:
 
 
 @compiled
-def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float, aside: float) -> bool:
-    """Put actor j on a free place between `inner` and `outer` m from the ego; `aside` m beyond the right edge of the road if positive."""
+def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float, room_s: float, aside: float) -> bool:
+    """Put actor j on a free place between `inner` and `outer` m from the ego; `aside` m beyond the right edge of the road if positive.
+
+    Free is what `has_room` with the way of `room_s` s at the lane's speed limit.
+    """
     me = actors[j]
     for _ in range(TRIES):
         me.draws += 1
@@ -91,7 +105,8 @@ def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, 
         me.lateral = -(town.lanes[lane].near_edge + aside) if aside > 0.0 else 0.0
         put(town, me)
         away = math.hypot(me.x - world.x, me.y - world.y)
-        if inner <= away <= outer and has_room(world, actors, j, me.x, me.y, me.half_length):
+        along_m = room_s * town.lanes[lane].speed_limit
+        if inner <= away <= outer and has_room(world, actors, j, along_m):
             return True
     return False
 
@@ -109,9 +124,10 @@ def fresh(world: Record, me: Record) -> None:
 
 
 @compiled
-def spawn_vehicle(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float) -> None:
-    """Put a new vehicle into slot j; the slot stays empty where there is no room."""
+def spawn_vehicle(town: Town, world: Record, actors: Record, j: int, reset: bool) -> None:
+    """Put a new vehicle into slot j, at a reset or later; the slot stays empty where there is no room."""
     me = actors[j]
+    inner, outer = RESET_RING_M if reset else RECYCLE_RING_M
     me.kind = NONE
     fresh(world, me)
     size = draw(me)
@@ -120,21 +136,23 @@ def spawn_vehicle(town: Town, world: Record, actors: Record, j: int, inner: floa
     else:
         me.half_length, me.half_width = 1.9 + 0.6 * size, 0.85 + 0.2 * size
     me.eagerness = 0.85 + 0.3 * draw(me)
-    if find_place(town, world, actors, j, inner, outer, 0.0):
+    if find_place(town, world, actors, j, inner, outer, 0.0 if reset else RECYCLE_ROOM_S, 0.0):
         me.kind, me.role = VEHICLE, TRAFFIC
-        me.speed = 0.5 * min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, town.samples[me.sample].bend_speed)
+        wish = min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, town.samples[me.sample].bend_speed)
+        me.speed = min(0.5 * wish, START_MPS) if reset else RECYCLE_SHARE * wish
 
 
 @compiled
-def spawn_walker(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float) -> None:
-    """Put a new pedestrian into slot j, beside the road; the slot stays empty where there is no room."""
+def spawn_walker(town: Town, world: Record, actors: Record, j: int, reset: bool) -> None:
+    """Put a new pedestrian into slot j, beside the road, at a reset or later; the slot stays empty where there is no room."""
     me = actors[j]
+    inner, outer = RESET_RING_M if reset else RECYCLE_RING_M
     me.kind = NONE
     fresh(world, me)
     me.half_length, me.half_width = PEDESTRIAN_HALF_M, PEDESTRIAN_HALF_M
     me.direction = 1 if draw(me) < 0.5 else -1
     me.eagerness = 0.8 + 0.4 * draw(me)
     me.mode, me.side, me.mode_tick = 0, 0, world.tick
-    if find_place(town, world, actors, j, inner, outer, KERB_M):
+    if find_place(town, world, actors, j, inner, outer, 0.0, KERB_M):
         me.kind, me.role = PEDESTRIAN, WALKER
         me.speed = 0.0

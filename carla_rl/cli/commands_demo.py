@@ -99,7 +99,16 @@ def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
     model, camera = folder / "sft" / "model.pt", folder / "sft-camera" / "model.pt"
     refined = folder / "ppo" / "checkpoints" / "best.pt"
     evaluation = ("--suite", size.evaluation, "--simulator", "toy", "--out", str(folder))
-    training: tuple[str, ...] = ("--suite", size.training, "--validation", size.validation, "--simulator", "toy", "--decisions", str(size.decisions))
+    training: tuple[str, ...] = (
+        "--suite",
+        size.training,
+        "--validation",
+        size.validation,
+        "--simulator",
+        "toy",
+        "--decisions",
+        str(size.decisions),
+    )
     training += ("--num-envs", str(size.num_envs), "--seed", str(seed), "--out", str(folder), "--run-id", "ppo")
     yield Step(
         "The expert drives and is recorded, pushed off its line now and then",

@@ -137,7 +137,9 @@ def run_evaluation(
     except KeyboardInterrupt:
         raise RunFailure(f"interrupted: {done} of {len(bank.episodes)} episodes were finished and are kept in {run.path}") from None
     if bank.suite.omitted:
-        stderr.print(f"[yellow]{bank.suite.name}: {len(bank.suite.omitted)} things in the file cannot be driven; environment.json lists them[/]")
+        stderr.print(
+            f"[yellow]{bank.suite.name}: {len(bank.suite.omitted)} things in the file cannot be driven; environment.json lists them[/]"
+        )
     return run.finish(), run.path
 
 

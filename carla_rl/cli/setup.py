@@ -63,7 +63,7 @@ def make_bank(
     loaded = load_suite(suite, networks, routes)
     count = len(loaded.scenarios) * repetitions
     world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, at_most or count, count), needs, networks)
-    episodes = make_episodes(loaded, networks, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
+    episodes = make_episodes(loaded, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
     return Bank(loaded, episodes[:at_most], world)
 
 

@@ -1,7 +1,6 @@
-"""Waypoints in, pedals and wheel out: the control laws of the field and our own, and how well a plan was followed."""
+"""Waypoints in, pedals and wheel out: the control laws of the field and our own."""
 
 from carla_rl.controller.presets import PRESETS
-from carla_rl.controller.tracking import tracking_error
 from carla_rl.controller.waypoints import WaypointController, make_controller
 
-__all__ = ["PRESETS", "WaypointController", "make_controller", "tracking_error"]
+__all__ = ["PRESETS", "WaypointController", "make_controller"]

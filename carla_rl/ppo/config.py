@@ -29,7 +29,7 @@ class PPOConfig(Config):
     value_coef: float = Field(default=0.5, gt=0, description="weight of the value loss")
     entropy_coef: float = Field(default=0.0, ge=0, description="weight of the entropy bonus; only a learned log_std feels it")
     kl_to_sft: float = Field(default=0.0, ge=0, description="weight of KL(policy || SFT): the same Gaussian about a delta of zero")
-    target_kl: float | None = Field(default=0.03, gt=0, description="the delta head rests for the update once a minibatch's KL is above")
+    target_kl: float | None = Field(default=0.05, gt=0, description="the delta head rests for the update once a minibatch's KL is above")
     normalise_advantages: bool = Field(default=True, description="mean 0, std 1 over the rollout")
     scale_returns: bool = Field(default=True, description="divide rewards by the running std of the discounted return")
 
@@ -41,7 +41,7 @@ class PPOConfig(Config):
     log_std_start: float = Field(
         default=-1.0, ge=-5, le=1, description="log standard deviation of the action at the start, unless it is learned"
     )
-    log_std_end: float = Field(default=-2.0, ge=-5, le=1, description="and at the end of its schedule")
+    log_std_end: float = Field(default=-2.3, ge=-5, le=1, description="and at the end of its schedule")
     log_std_until: float = Field(default=0.9, gt=0, le=1, description="share of the training over which it moves, linearly")
 
     @model_validator(mode="after")

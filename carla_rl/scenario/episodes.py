@@ -1,11 +1,10 @@
-"""From a suite to episodes: routes traced, triggers checked, and what a simulator cannot play either refused or listed."""
+"""From a suite to episodes: triggers checked, and what a simulator cannot play either refused or listed."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from carla_rl.errors import UsageError
-from carla_rl.roads.network import RoadNetwork
-from carla_rl.roads.tracing import trace
+from carla_rl.roads.route import Route
 from carla_rl.scenario import places
 from carla_rl.scenario.model import Episode, Scenario
 from carla_rl.scenario.suite import Suite
@@ -13,7 +12,6 @@ from carla_rl.scenario.suite import Suite
 
 def make_episodes(
     suite: Suite,
-    networks: Callable[[str], RoadNetwork],
     unsupported: Callable[[Episode], tuple[str, ...]],
     *,
     repetitions: int = 1,
@@ -23,23 +21,24 @@ def make_episodes(
 
     Args:
         suite: what is to be driven.
-        networks: gives the road network of a town by name, e.g. `Simulator.network`.
         unsupported: the scripted scenario types of an episode that cannot be played, e.g. `Simulator.unsupported`.
         repetitions: drives of each scenario, at least 1.
         skip_unsupported: leave scripted actors out that cannot be played, their names in `Episode.skipped`, instead of refusing.
 
     Raises:
-        UsageError: a route that cannot be traced, a trigger off its route, or a scenario type that cannot be played.
+        UsageError: a trigger off its route, or a scenario type that cannot be played.
     """
     if repetitions < 1:
         raise UsageError(f"repetitions is {repetitions}; write 1 or more")
-    first = [_playable(_episode(scenario, suite, networks), suite, unsupported, skip_unsupported) for scenario in suite.scenarios]
+    first = [
+        _playable(_episode(scenario, route, suite), suite, unsupported, skip_unsupported)
+        for scenario, route in zip(suite.scenarios, suite.routes, strict=True)
+    ]
     return tuple(replace(episode, repetition=number) for episode in first for number in range(repetitions))
 
 
-def _episode(scenario: Scenario, suite: Suite, networks: Callable[[str], RoadNetwork]) -> Episode:
+def _episode(scenario: Scenario, route: Route, suite: Suite) -> Episode:
     where = f"{suite.source}: scenario {scenario.scenario_id}"
-    route = trace(networks(scenario.town), scenario.positions, where)
     for actor in scenario.actors:
         if not places.on_route(route, actor.x, actor.y, actor.yaw):
             raise UsageError(

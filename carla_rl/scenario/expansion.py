@@ -35,17 +35,19 @@ class _Expansion:
     networks: Networks
     source: Path
     scenarios: dict[str, Scenario] = field(default_factory=dict)
-    keys: list[str] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
 
-    def add(self, scenario: Scenario, key: str) -> None:
+    def add(self, scenario: Scenario, route: Route) -> None:
         if scenario.scenario_id in self.scenarios:
             raise UsageError(f"{self.source}: scenario id {scenario.scenario_id!r} is used more than once; give a [[draw]] another prefix")
         self.scenarios[scenario.scenario_id] = scenario
-        self.keys.append(key)
+        self.routes.append(route)
+        self.keys.add(route_key(route))
 
 
-def expand(file: SuiteFile, networks: Networks, source: Path) -> tuple[tuple[Scenario, ...], tuple[str, ...]]:
-    """The scenarios of a suite file, in its order (written ones first), and the keys of their routes.
+def expand(file: SuiteFile, networks: Networks, source: Path) -> tuple[tuple[Scenario, ...], tuple[Route, ...]]:
+    """The scenarios of a suite file, in its order (written ones first), and their routes.
 
     Raises:
         UsageError: a town that is unknown, a route that cannot be traced or found, a trigger past the end of its route.
@@ -56,7 +58,7 @@ def expand(file: SuiteFile, networks: Networks, source: Path) -> tuple[tuple[Sce
     numbers: Counter[str] = Counter()
     for draw in file.draw:
         _add_drawn(expansion, draw, numbers)
-    return tuple(expansion.scenarios.values()), tuple(expansion.keys)
+    return tuple(expansion.scenarios.values()), tuple(expansion.routes)
 
 
 def network_of(networks: Networks, town: str, where: str) -> RoadNetwork:
@@ -85,7 +87,7 @@ def _add_written(expansion: _Expansion, entry: ScenarioEntry) -> None:
         rules=inherit(head.rules, entry.rules),
         actors=tuple(_placed(actor, number, route, where) for number, actor in enumerate(entry.actors)),
     )
-    expansion.add(scenario, route_key(route))
+    expansion.add(scenario, route)
 
 
 def _placed(actor: ActorEntry, number: int, route: Route, where: str) -> ScriptedActor:
@@ -129,7 +131,7 @@ def _add_drawn(expansion: _Expansion, draw: Draw, numbers: Counter[str]) -> None
             rules=inherit(head.rules, draw.rules),
             actors=_strewn(draw, network, route, key),
         )
-        expansion.add(scenario, key)
+        expansion.add(scenario, route)
 
 
 def _traffic(default: Traffic, ranges: TrafficRange, *key: str | int) -> Traffic:

@@ -29,10 +29,15 @@ class Suite:
     source: Path
     """The file that it was read from."""
     scenarios: tuple[Scenario, ...]
-    keys: tuple[str, ...]
-    """The key of each scenario's route (`carla_rl.roads.tracing.route_key`): equal keys are the same route."""
+    routes: tuple[Route, ...]
+    """The traced route of each scenario."""
     omitted: tuple[str, ...] = ()
     """What the file asks for and a scenario cannot carry, a sentence each; for the results."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of each scenario's route: equal keys are the same route."""
+        return tuple(route_key(route) for route in self.routes)
 
     @property
     def sha256(self) -> str:
@@ -65,11 +70,11 @@ def load_suite(reference: str | Path, networks: Callable[[str], RoadNetwork], ro
 
 def overlap(a: Suite, b: Suite) -> tuple[str, ...]:
     """The routes and seeds that two suites share, a sentence each; empty where they are disjoint."""
-    routes = {(scenario.town, key): scenario.scenario_id for scenario, key in zip(a.scenarios, a.keys, strict=True)}
+    routes = {key: scenario.scenario_id for scenario, key in zip(a.scenarios, a.keys, strict=True)}
     seeds = {scenario.seed: scenario.scenario_id for scenario in a.scenarios}
     shared = []
     for scenario, key in zip(b.scenarios, b.keys, strict=True):
-        if twin := routes.get((scenario.town, key)):
+        if twin := routes.get(key):
             shared.append(f"{twin} of {a.name} and {scenario.scenario_id} of {b.name} drive the same route of {scenario.town}")
         if twin := seeds.get(scenario.seed):
             shared.append(f"{twin} of {a.name} and {scenario.scenario_id} of {b.name} have the same seed {scenario.seed}")
@@ -93,8 +98,8 @@ def _shipped() -> str:
 
 def _from_toml(path: Path, networks: Callable[[str], RoadNetwork], routes: str | None) -> Suite:
     file = read_suite_file(path)
-    scenarios, keys = expand(file, networks, path)
-    by_id = {scenario.scenario_id: key for scenario, key in zip(scenarios, keys, strict=True)}
+    scenarios, traced = expand(file, networks, path)
+    by_id = {scenario.scenario_id: route for scenario, route in zip(scenarios, traced, strict=True)}
     kept = scenarios if routes is None else select(scenarios, routes, str(path))
     return Suite(
         name=file.suite.name,
@@ -102,21 +107,21 @@ def _from_toml(path: Path, networks: Callable[[str], RoadNetwork], routes: str |
         description=file.suite.description,
         source=path,
         scenarios=kept,
-        keys=tuple(by_id[scenario.scenario_id] for scenario in kept),
+        routes=tuple(by_id[scenario.scenario_id] for scenario in kept),
     )
 
 
 def _from_routes(path: Path, networks: Callable[[str], RoadNetwork], routes: str | None) -> Suite:
     scenarios, notes = read_routes(path)
     kept = scenarios if routes is None else select(scenarios, routes, str(path))
-    scenarios_on_route, keys = [], []
+    scenarios_on_route, traced = [], []
     omitted = [note for scenario in kept for note in notes.get(scenario.scenario_id, ())]
     for scenario in kept:
         where = f"{path}: scenario {scenario.scenario_id}"
         route = trace(network_of(networks, scenario.town, where), scenario.positions, where)
         on_route, off_route = _without_strays(scenario, route)
         scenarios_on_route.append(on_route)
-        keys.append(route_key(route))
+        traced.append(route)
         omitted += off_route
     return Suite(
         name=path.stem,
@@ -124,7 +129,7 @@ def _from_routes(path: Path, networks: Callable[[str], RoadNetwork], routes: str
         description=f"CARLA leaderboard routes of {path.name}",
         source=path,
         scenarios=tuple(scenarios_on_route),
-        keys=tuple(keys),
+        routes=tuple(traced),
         omitted=tuple(omitted),
     )
 

@@ -1,4 +1,4 @@
-"""The default controller in closed loop with the kinematic bicycle, and the plan-tracking error."""
+"""The default controller in closed loop with the kinematic bicycle."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from carla_rl.controller import make_controller, tracking_error
+from carla_rl.controller import make_controller
 from carla_rl.geometry import carry
 from carla_rl.types import TICK_S, Ego
 
@@ -106,35 +106,3 @@ def test_it_creeps_at_two_decimetres_a_second() -> None:
     trace = follow(car, lambda s: (s, 0.0), lambda car: car.x, 0.2, 10.0, 2)
     assert car.x == pytest.approx(2.0, abs=0.6)
     assert max(v for _, v in trace) < 0.35
-
-
-def test_tracking_error_by_hand() -> None:
-    plan = np.zeros((2, 20, 2))
-    plan[:, :, 0] = 0.5 * np.arange(1, 21)
-    then = np.array([[10.0, 5.0, math.pi / 2], [0.0, 0.0, 0.0]])
-    # after 0.4 s the plans are at 2 m: (10, 7) and (2, 0); the egos are 0.3 m left and 0.5 m short, and 0.25 m right and 1 m ahead
-    now = np.array([[9.7, 6.5, 1.5], [3.0, -0.25, 0.0]])
-    assert tracking_error(plan, then, now, 0.4) == pytest.approx(np.array([[0.3, -0.5], [-0.25, 1.0]]))
-
-
-def test_tracking_error_before_the_first_waypoint_and_of_a_plan_that_stands() -> None:
-    plan = np.zeros((2, 20, 2))
-    plan[0, :, 1] = 0.4 * np.arange(1, 21)
-    then = np.zeros((2, 3))
-    # half of the first step to the left is 0.2 m; lateral is right of the plan's direction for +x
-    now = np.array([[0.1, 0.2, 0.0], [0.3, 0.1, 0.0]])
-    assert tracking_error(plan, then, now, 0.05) == pytest.approx(np.array([[-0.1, 0.0], [0.1, 0.3]]))
-
-
-def test_tracking_error_on_the_plan_is_zero() -> None:
-    phi = np.arange(1, 21) * 0.04
-    plan = np.stack((10 * np.sin(phi), 10 - 10 * np.cos(phi)), axis=-1)[None]
-    for k in (1, 2, 10, 20):
-        now = np.array([[plan[0, k - 1, 0], plan[0, k - 1, 1], phi[k - 1]]])
-        assert tracking_error(plan, np.zeros((1, 3)), now, 0.1 * k) == pytest.approx(np.zeros((1, 2)), abs=1e-12)
-
-
-@pytest.mark.parametrize("elapsed_s", [-0.1, 2.1])
-def test_tracking_error_outside_the_plan(elapsed_s: float) -> None:
-    with pytest.raises(ValueError, match="0 to 2 s"):
-        tracking_error(np.zeros((1, 20, 2)), np.zeros((1, 3)), np.zeros((1, 3)), elapsed_s)

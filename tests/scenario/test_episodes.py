@@ -7,6 +7,7 @@ import pytest
 from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.errors import UsageError
 from carla_rl.roads.network import RoadNetwork
+from carla_rl.roads.tracing import trace
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode, Scenario, ScriptedActor
 from carla_rl.scenario.suite import Suite, load_suite
@@ -22,7 +23,7 @@ BRAKE = ScriptedActor(type="HardBreakRoute", x=130.0, y=88.2)
 
 def suite_of(*actors: ScriptedActor) -> Suite:
     scenario = Scenario(scenario_id="s", town="grid", positions=ALONG, seed=5, actors=actors)
-    return Suite("mine", "any", "", Path("mine.toml"), (scenario,), ("key",))
+    return Suite("mine", "any", "", Path("mine.toml"), (scenario,), (trace(networks("grid"), ALONG, ""),))
 
 
 def plays_all(episode: Episode) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ def plays_no_crossing(episode: Episode) -> tuple[str, ...]:
 
 
 def test_each_repetition_is_an_episode_with_a_seed_of_its_own() -> None:
-    episodes = make_episodes(suite_of(CROSSING, BRAKE), networks, plays_all, repetitions=3)
+    episodes = make_episodes(suite_of(CROSSING, BRAKE), plays_all, repetitions=3)
     assert [episode.episode_id for episode in episodes] == ["s#0", "s#1", "s#2"]
     assert len({episode.seed for episode in episodes}) == 3
     assert all(episode.start_m == 0.0 and episode.skipped == () for episode in episodes)
@@ -45,29 +46,29 @@ def test_each_repetition_is_an_episode_with_a_seed_of_its_own() -> None:
 
 def test_what_cannot_be_played_is_refused() -> None:
     with pytest.raises(UsageError) as failure:
-        make_episodes(suite_of(CROSSING, BRAKE), networks, plays_no_crossing)
+        make_episodes(suite_of(CROSSING, BRAKE), plays_no_crossing)
     for part in ("mine.toml", "scenario s", "DynamicObjectCrossing", "--skip-unsupported"):
         assert part in str(failure.value)
     assert "HardBreakRoute" not in str(failure.value)
 
 
 def test_or_left_out_and_listed() -> None:
-    (episode,) = make_episodes(suite_of(CROSSING, BRAKE), networks, plays_no_crossing, skip_unsupported=True)
+    (episode,) = make_episodes(suite_of(CROSSING, BRAKE), plays_no_crossing, skip_unsupported=True)
     assert episode.skipped == ("steps out",)
     assert episode.scenario.actors == (BRAKE,)
-    (untouched,) = make_episodes(suite_of(BRAKE), networks, plays_no_crossing, skip_unsupported=True)
+    (untouched,) = make_episodes(suite_of(BRAKE), plays_no_crossing, skip_unsupported=True)
     assert (untouched.skipped, untouched.scenario.actors) == ((), (BRAKE,))
 
 
 @pytest.mark.parametrize(("x", "y", "yaw"), [(60.0, 93.0, 0.0), (60.0, 88.2, math.pi), (60.0, 88.2, 0.2), (5.0, 88.2, 0.0)])
 def test_a_trigger_off_the_route_is_refused(x: float, y: float, yaw: float) -> None:
     with pytest.raises(UsageError, match=r"mine\.toml: scenario s: the trigger of T at .* is not on the route"):
-        make_episodes(suite_of(ScriptedActor(type="T", x=x, y=y, yaw=yaw)), networks, plays_all)
+        make_episodes(suite_of(ScriptedActor(type="T", x=x, y=y, yaw=yaw)), plays_all)
 
 
 def test_repetitions_start_at_one() -> None:
     with pytest.raises(UsageError, match="repetitions is 0"):
-        make_episodes(suite_of(), networks, plays_all, repetitions=0)
+        make_episodes(suite_of(), plays_all, repetitions=0)
 
 
 @functools.cache

@@ -101,3 +101,20 @@ def test_mistakes_are_refused_before_anything_runs() -> None:
     with pytest.raises(UsageError, match="cannot play YieldToEmergencyVehicle"):
         toy.reset(np.array([0]), [hard])
     toy.reset(np.array([0]), [replace(good, skipped=("it_1",))])
+
+
+def test_routes_that_nobody_drives_are_forgotten_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = TestToySimulator()
+    results = []
+    for points in (10**6, 0):
+        monkeypatch.setattr("toy_env.simulator.POOL_POINTS", points)
+        toy = contract.make(2, ALL_NEEDS)
+        toy.reset(np.array([0, 1]), EPISODES[:2])
+        contract.drive(toy, 60)
+        for episode in EPISODES[2:]:
+            toy.reset(np.array([0]), [episode])
+        results.append((contract.drive(toy, 60), toy.observe(), toy._routes.used))
+    kept, forgetful = results
+    same(kept[0], forgetful[0])
+    same(kept[1], forgetful[1])
+    assert forgetful[2] < kept[2]
