@@ -66,15 +66,17 @@ class Networks:
         )
 
 
-def make_simulator(name: str, num_envs: int, needs: Needs, networks: Callable[[str], RoadNetwork]) -> Simulator:
+def make_simulator(name: str, num_envs: int, needs: Needs, networks: Callable[[str], RoadNetwork], threads: int = 1) -> Simulator:
     """A simulator by name. There is no default and no fallback: the name is written into every record.
+
+    `threads` changes the speed, never the results. A second thread pays only on a machine with nothing else to do.
 
     Raises:
         UsageError: unknown name.
     """
     if name not in SIMULATORS:
         raise UsageError(f"simulator {name!r}: unknown; this version has {', '.join(sorted(SIMULATORS))}")
-    return cast(Simulator, _load(SIMULATORS[name])(num_envs=num_envs, needs=needs, networks=networks))
+    return cast(Simulator, _load(SIMULATORS[name])(num_envs=num_envs, needs=needs, networks=networks, threads=threads))
 
 
 def make_policy(policy: str | None, checkpoint: Path | None, sft: Path | None) -> Policy:

@@ -8,6 +8,8 @@ Between two ticks no box overlaps the ego's: both old places are free of each ot
 
 import math
 
+import numpy as np
+
 from carla_rl.geometry import boxes_overlap
 from carla_rl.types import TICK_S, Infraction, ObjectKind
 from toy_env.compiled import compiled
@@ -27,9 +29,9 @@ STATIC = int(ObjectKind.STATIC)
 NONE = int(ObjectKind.NONE)
 GONE = int(Role.GONE)
 TRAFFIC = int(Role.TRAFFIC)
-COLLISION_PEDESTRIAN = int(Infraction.COLLISION_PEDESTRIAN)
-COLLISION_VEHICLE = int(Infraction.COLLISION_VEHICLE)
-COLLISION_STATIC = int(Infraction.COLLISION_STATIC)
+COLLISION_PEDESTRIAN = np.int64(Infraction.COLLISION_PEDESTRIAN)
+COLLISION_VEHICLE = np.int64(Infraction.COLLISION_VEHICLE)
+COLLISION_STATIC = np.int64(Infraction.COLLISION_STATIC)
 
 
 @compiled

@@ -6,10 +6,12 @@ thresholds. Each keeps its own point of the route that only moves forward, as th
 
 import math
 
+import numpy as np
+
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
 from toy_env.compiled import compiled
-from toy_env.events import record
+from toy_env.events import NOBODY, record
 from toy_env.state import Record
 from toy_env.town import Town
 
@@ -31,11 +33,11 @@ QUARTERS = 4
 LAST_QUARTER_SHARE = 0.95
 
 COMPLETED = int(Ending.COMPLETED)
-OUTSIDE_ROUTE_LANES = int(Infraction.OUTSIDE_ROUTE_LANES)
-ROUTE_DEVIATION = int(Infraction.ROUTE_DEVIATION)
-VEHICLE_BLOCKED = int(Infraction.VEHICLE_BLOCKED)
-ROUTE_TIMEOUT = int(Infraction.ROUTE_TIMEOUT)
-MIN_SPEED = int(Infraction.MIN_SPEED)
+OUTSIDE_ROUTE_LANES = np.int64(Infraction.OUTSIDE_ROUTE_LANES)
+ROUTE_DEVIATION = np.int64(Infraction.ROUTE_DEVIATION)
+VEHICLE_BLOCKED = np.int64(Infraction.VEHICLE_BLOCKED)
+ROUTE_TIMEOUT = np.int64(Infraction.ROUTE_TIMEOUT)
+MIN_SPEED = np.int64(Infraction.MIN_SPEED)
 
 
 @compiled
@@ -110,7 +112,7 @@ def keep_lanes(town: Town, points: Record, world: Record, events: Record, counts
             if counts[OUTSIDE_ROUTE_LANES] == 0:
                 # one event, whose share grows; see `events.share_outside`
                 world.outside_event = world.events
-                record(world, events, counts, OUTSIDE_ROUTE_LANES, -1, 0.0)
+                record(world, events, counts, OUTSIDE_ROUTE_LANES, NOBODY, 0.0)
 
 
 @compiled
@@ -175,6 +177,6 @@ def close_quarter(world: Record, events: Record, counts: Record) -> None:
     if world.traffic_count > 0 and world.traffic_sum > 0.0 and world.speed_ticks > 0:
         share = (world.speed_sum / world.speed_ticks) / (world.traffic_sum / world.traffic_count)
         if share < 1.0:
-            record(world, events, counts, MIN_SPEED, -1, share)
+            record(world, events, counts, MIN_SPEED, NOBODY, share)
     world.quarter += 1
     world.speed_sum, world.traffic_sum, world.speed_ticks, world.traffic_count = 0.0, 0.0, 0, 0

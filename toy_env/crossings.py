@@ -6,6 +6,8 @@ A stop line here is the end of the last lane before a junction (`approach`), as 
 
 import math
 
+import numpy as np
+
 from carla_rl.geometry import to_local, wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import Infraction
@@ -16,8 +18,8 @@ from toy_env.state import Record
 from toy_env.town import Town
 
 STOP = int(Right.STOP)
-RED_LIGHT = int(Infraction.RED_LIGHT)
-STOP_SIGN = int(Infraction.STOP_SIGN)
+RED_LIGHT = np.int64(Infraction.RED_LIGHT)
+STOP_SIGN = np.int64(Infraction.STOP_SIGN)
 
 TAIL_SHARE = 0.8
 """The tail begins at this share of the half length behind the centre and ends TAIL_M behind the bumper."""

@@ -1,12 +1,17 @@
 """The infractions of an env: counted, and kept with time and place. Knows nothing of what makes one."""
 
+import numpy as np
+
 from carla_rl.types import Event, Infraction
 from toy_env.compiled import compiled
 from toy_env.state import MAX_EVENTS, Record, Worlds
 
+NOBODY = np.int64(-1)
+"""The `other` of an infraction that concerns no actor. Like the kinds of a fixed type, so that `record` is compiled once."""
+
 
 @compiled
-def record(world: Record, events: Record, counts: Record, kind: int, other: int, value: float) -> None:
+def record(world: Record, events: Record, counts: Record, kind: np.int64, other: int | np.int64, value: float) -> None:
     """Count an infraction of the ego here and now, and keep it while there is room."""
     counts[kind] += 1
     if world.events < MAX_EVENTS:

@@ -4,6 +4,8 @@ Right of way is a total order over those who want to enter, so of two that are i
 by what stands at the entry, then straight on before turning left, then first come first served, then the smaller id.
 """
 
+import numpy as np
+
 from carla_rl.roads.network import Right
 from toy_env.compiled import compiled
 from toy_env.signals import GREEN, YELLOW, light_state
@@ -27,7 +29,8 @@ ARRIVAL_S = 3.5
 SLOW_MPS = 0.1
 WAITED_TICKS = 200
 """Who has waited 10 s no longer gives way to those outside the junction; who has stood 10 s at a line is no longer given way to."""
-EGO_ID = -1
+EGO_ID = np.int64(-1)
+"""Sorts before every actor. Of a fixed type, so that one compiled function serves ego and actors."""
 
 
 @compiled
@@ -57,7 +60,9 @@ def waiting_key(entry_m: float, still_ticks: int) -> float:
 
 
 @compiled
-def gives_way(town: Town, me: Record, entry: int, entry_m: float, half_length: float, speed: float, still: int, number: int) -> bool:
+def gives_way(
+    town: Town, me: Record, entry: int, entry_m: float, half_length: float, speed: float, still: int, number: int | np.int64
+) -> bool:
     """Whether `me` lets another pass that is in or near the same junction; the other's junction lane is `entry`, its id `number`."""
     if entry < 0 or not conflicts(town, me.entry, entry):
         return False

@@ -1,5 +1,7 @@
 """One tick of a world, and of many: the rule book's table of contents. Every env is advanced by one thread and reads no other env."""
 
+import math
+
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from carla_rl.types import TICK_S, Ending, Infraction
 from toy_env import contact, criteria, scripted, spawn, traffic, walkers
 from toy_env.compiled import compiled, compiled_parallel
 from toy_env.crossings import pass_lines
-from toy_env.events import record
+from toy_env.events import NOBODY, record
 from toy_env.progress import find_lane, find_marks, project
 from toy_env.state import Record, Role, Worlds
 from toy_env.town import Town
@@ -67,11 +69,11 @@ def move_traffic(town: Town, world: Record, actors: Record) -> None:
         me = actors[k]
         if me.kind == 0:
             if (world.tick + k) % RETRY_TICKS == 0:
-                spawn.spawn_vehicle(town, world, actors, k, False)
+                spawn.spawn_vehicle(town, world, actors, k)
             continue
         contact.remember(me)
         if not contact.stands_hit(world, me) and me.kind != 0 and (not traffic.move(town, me) or is_lost(world, me)):
-            spawn.spawn_vehicle(town, world, actors, k, False)
+            spawn.spawn_vehicle(town, world, actors, k)
 
 
 @compiled
@@ -83,13 +85,13 @@ def move_walkers(town: Town, world: Record, actors: Record) -> None:
             continue
         if me.kind == 0:
             if (world.tick + k) % RETRY_TICKS == 0:
-                spawn.spawn_walker(town, world, actors, k, False)
+                spawn.spawn_walker(town, world, actors, k)
             continue
         contact.remember(me)
         if not contact.stands_hit(world, me) and me.kind != 0:
             walkers.walk(town, world, actors, k)
             if is_lost(world, me):
-                spawn.spawn_walker(town, world, actors, k, False)
+                spawn.spawn_walker(town, world, actors, k)
 
 
 @compiled
@@ -109,10 +111,10 @@ def judge(town: Town, points: Record, world: Record, actors: Record, events: Rec
     criteria.keep_pace(world, actors, events, counts)
     ending = NONE
     if criteria.keep_route(points, world):
-        record(world, events, counts, criteria.ROUTE_DEVIATION, -1, 0.0)
+        record(world, events, counts, criteria.ROUTE_DEVIATION, NOBODY, 0.0)
         ending = DEVIATED
     if criteria.is_blocked(world) and ending == NONE:
-        record(world, events, counts, criteria.VEHICLE_BLOCKED, -1, 0.0)
+        record(world, events, counts, criteria.VEHICLE_BLOCKED, NOBODY, 0.0)
         ending = BLOCKED
     if ending == NONE and world.ends_on != 0:
         for kind in range(KINDS):
@@ -121,67 +123,65 @@ def judge(town: Town, points: Record, world: Record, actors: Record, events: Rec
     if ending == NONE and completed:
         ending = COMPLETED
     if criteria.is_late(points, world) and ending == NONE:
-        record(world, events, counts, criteria.ROUTE_TIMEOUT, -1, 0.0)
+        record(world, events, counts, criteria.ROUTE_TIMEOUT, NOBODY, 0.0)
         ending = TIMEOUT
     world.ending = ending
     world.driving = ending == NONE
 
 
 @compiled
-def tick_env(
+def advance(
     town: Town,
     vehicle: VehicleParameters,
-    points: Record,
-    marks: Record,
-    world: Record,
-    actors: Record,
-    scripts: Record,
-    events: Record,
-    counts: Record,
-    throttle: float,
-    steer: float,
-    brake: float,
+    points: NDArray[np.void],
+    marks: NDArray[np.void],
+    worlds: Worlds,
+    env: int,
+    control: NDArray[np.float64],
 ) -> None:
-    """Advance one env by one tick."""
+    """Advance one env by one tick, unless its episode has ended. `control` (3, N): throttle, steer, brake."""
+    world, actors, events, counts = worlds.world[env], worlds.actors[env], worlds.events[env], worlds.counts[env]
+    if not world.driving:
+        return
     old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
     move_traffic(town, world, actors)
     move_walkers(town, world, actors)
-    scripted.play(town, world, actors, scripts)
-    drive_ego(vehicle, world, throttle, steer, brake)
+    scripted.play(town, world, actors, worlds.scripts[env])
+    drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
     world.tick += 1
     contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
     dx, dy = world.x - old_x, world.y - old_y
-    world.driven += (dx * dx + dy * dy) ** 0.5
+    world.driven += math.sqrt(dx * dx + dy * dy)
     world.acceleration = (world.speed - old_speed) / TICK_S
     beyond_m = locate(town, points, marks, world)
     judge(town, points, world, actors, events, counts, beyond_m)
 
 
-@compiled_parallel
+@compiled
 def tick(
     town: Town,
     vehicle: VehicleParameters,
-    points: Record,
-    marks: Record,
+    points: NDArray[np.void],
+    marks: NDArray[np.void],
     worlds: Worlds,
     envs: NDArray[np.int64],
     control: NDArray[np.float64],
 ) -> None:
-    """Advance the given envs, all in one town, by one tick; ended ones stand still. `control` (3, N): throttle, steer, brake."""
+    """Advance the given envs, all in one town, by one tick."""
+    for number in range(len(envs)):
+        advance(town, vehicle, points, marks, worlds, envs[number], control)
+
+
+@compiled_parallel
+def tick_parallel(
+    town: Town,
+    vehicle: VehicleParameters,
+    points: NDArray[np.void],
+    marks: NDArray[np.void],
+    worlds: Worlds,
+    envs: NDArray[np.int64],
+    control: NDArray[np.float64],
+) -> None:
+    """As `tick`, on as many threads as numba is set to use."""
     for number in prange(len(envs)):
-        env = envs[number]
-        if worlds.world[env].driving:
-            tick_env(
-                town,
-                vehicle,
-                points,
-                marks,
-                worlds.world[env],
-                worlds.actors[env],
-                worlds.scripts[env],
-                worlds.events[env],
-                worlds.counts[env],
-                control[0, env],
-                control[1, env],
-                control[2, env],
-            )
+        advance(town, vehicle, points, marks, worlds, envs[number], control)

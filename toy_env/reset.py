@@ -91,9 +91,9 @@ def populate(town: Town, points: Record, world: Record, actors: Record, scripts:
     place_scripts(town, points, world, actors, scripts)
     for k in range(world.vehicles + world.walkers):
         if k < world.vehicles:
-            spawn_vehicle(town, world, actors, k, True)
+            spawn_vehicle(town, world, actors, k)
         else:
-            spawn_walker(town, world, actors, k, True)
+            spawn_walker(town, world, actors, k)
         if actors[k].kind != 0:
             world.placed += 1
 
@@ -108,3 +108,4 @@ def start(town: Town, points: NDArray[np.void], marks: NDArray[np.void], worlds:
         put_ego(points, world)
         locate(town, points, marks, world)
         populate(town, points, world, worlds.actors[env], worlds.scripts[env])
+        world.begun = True

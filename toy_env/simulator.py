@@ -18,7 +18,7 @@ from carla_rl.roads.network import RoadNetwork
 from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, Control, Event, Ints, Needs, Observation, Scene, SimulatorKind, Step
 from toy_env import events, views
-from toy_env.kernel import tick
+from toy_env.kernel import tick, tick_parallel
 from toy_env.reset import start, world_record
 from toy_env.routes import RoutePool
 from toy_env.scripted import compile_scripts, unplayable
@@ -144,12 +144,15 @@ class ToySimulator:
             env = int(np.flatnonzero(~np.isfinite(pedals).all(axis=0))[0])
             throttle, steer, brake = pedals[:, env]
             raise ValueError(f"control of env {env} is not finite: throttle {throttle}, steer {steer}, brake {brake}")
-        vehicle = self._vehicle.parameters
-        before = numba.get_num_threads()
         for loaded, rows in self._groups:
-            numba.set_num_threads(self._threads if len(rows) >= PARALLEL_FROM else 1)
-            tick(loaded.town, vehicle, self._routes.points, self._routes.marks, self._worlds, rows, pedals)
-        numba.set_num_threads(before)
+            arguments = (loaded.town, self._vehicle.parameters, self._routes.points, self._routes.marks, self._worlds, rows, pedals)
+            if self._threads == 1 or len(rows) < PARALLEL_FROM:
+                tick(*arguments)
+                continue
+            before = numba.get_num_threads()
+            numba.set_num_threads(self._threads)
+            tick_parallel(*arguments)
+            numba.set_num_threads(before)
         return views.step(self._worlds)
 
     def observe(self) -> Observation:

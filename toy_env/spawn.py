@@ -124,10 +124,10 @@ def fresh(world: Record, me: Record) -> None:
 
 
 @compiled
-def spawn_vehicle(town: Town, world: Record, actors: Record, j: int, reset: bool) -> None:
+def spawn_vehicle(town: Town, world: Record, actors: Record, j: int) -> None:
     """Put a new vehicle into slot j, at a reset or later; the slot stays empty where there is no room."""
     me = actors[j]
-    inner, outer = RESET_RING_M if reset else RECYCLE_RING_M
+    inner, outer = RECYCLE_RING_M if world.begun else RESET_RING_M
     me.kind = NONE
     fresh(world, me)
     size = draw(me)
@@ -136,17 +136,17 @@ def spawn_vehicle(town: Town, world: Record, actors: Record, j: int, reset: bool
     else:
         me.half_length, me.half_width = 1.9 + 0.6 * size, 0.85 + 0.2 * size
     me.eagerness = 0.85 + 0.3 * draw(me)
-    if find_place(town, world, actors, j, inner, outer, 0.0 if reset else RECYCLE_ROOM_S, 0.0):
+    if find_place(town, world, actors, j, inner, outer, RECYCLE_ROOM_S if world.begun else 0.0, 0.0):
         me.kind, me.role = VEHICLE, TRAFFIC
         wish = min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, town.samples[me.sample].bend_speed)
-        me.speed = min(0.5 * wish, START_MPS) if reset else RECYCLE_SHARE * wish
+        me.speed = RECYCLE_SHARE * wish if world.begun else min(0.5 * wish, START_MPS)
 
 
 @compiled
-def spawn_walker(town: Town, world: Record, actors: Record, j: int, reset: bool) -> None:
+def spawn_walker(town: Town, world: Record, actors: Record, j: int) -> None:
     """Put a new pedestrian into slot j, beside the road, at a reset or later; the slot stays empty where there is no room."""
     me = actors[j]
-    inner, outer = RESET_RING_M if reset else RECYCLE_RING_M
+    inner, outer = RECYCLE_RING_M if world.begun else RESET_RING_M
     me.kind = NONE
     fresh(world, me)
     me.half_length, me.half_width = PEDESTRIAN_HALF_M, PEDESTRIAN_HALF_M

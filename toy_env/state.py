@@ -38,6 +38,7 @@ WORLD = np.dtype(
         ("seed", "u8"),
         ("tick", "i8"),
         ("ending", "i8"),  # an `Ending`
+        ("begun", "?"),  # the reset is done
         ("driving", "?"),  # reset and not ended
         # ego
         ("x", "f8"),

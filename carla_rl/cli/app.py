@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import carla_rl
-from carla_rl.cli import commands_data, commands_demo, commands_drive, commands_results
+from carla_rl.cli import commands_data, commands_demo, commands_evaluate, commands_results, commands_train
 from carla_rl.cli.console import stderr
 from carla_rl.errors import RunFailure, UsageError
 
@@ -45,8 +45,8 @@ app.command("record", rich_help_panel="Data and cloning")(commands_data.record)
 app.command("sft", rich_help_panel="Data and cloning")(commands_data.sft)
 app.command("offline", rich_help_panel="Data and cloning")(commands_data.offline)
 app.command("plan", rich_help_panel="Data and cloning")(commands_data.plan)
-app.command("evaluate", rich_help_panel="Closed loop")(commands_drive.evaluate)
-app.command("train", rich_help_panel="Closed loop")(commands_drive.train)
+app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluate)
+app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("compare", rich_help_panel="Results")(commands_results.compare)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)

@@ -16,7 +16,7 @@ from carla_rl.cli import options
 from carla_rl.cli.console import stderr, stdout
 from carla_rl.cli.tables import number, percent
 from carla_rl.errors import RunFailure
-from carla_rl.records.atomic import make_folder, write_json
+from carla_rl.records.atomic import make_folder, write_bytes, write_json
 from carla_rl.records.names import new_run_id
 from carla_rl.records.reading import read_object
 from carla_rl.scenario.suite import load_suite, overlap
@@ -35,10 +35,24 @@ class Size:
     decisions: int
     num_envs: int
     camera_episodes: int
+    settings: str
+    """What the training is told beside the defaults, TOML."""
 
 
-FULL = Size("train", "validation", "evaluation", 192, 32, 30, 1_500_000, 256, 4)
-QUICK = Size("quick-train", "validation", "quick-eval", 24, 4, 12, 100_000, 64, 2)
+FULL = Size("train", "validation", "evaluation", 192, 32, 30, 1_000_000, 256, 4, "validate_every = 30\n")
+QUICK = Size(
+    training="quick-train",
+    validation="validation",
+    evaluation="quick-eval",
+    episodes=24,
+    held_out=4,
+    epochs=12,
+    decisions=150_000,
+    num_envs=128,
+    camera_episodes=2,
+    # few updates: larger steps, less noise
+    settings="validate_every = 100\n\n[ppo]\ndelta_lr = 2e-3\nlog_std_start = -1.2\nlog_std_end = -2.0\ntarget_kl = 0.03\n",
+)
 
 
 @dataclass(frozen=True)
@@ -99,16 +113,10 @@ def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
     model, camera = folder / "sft" / "model.pt", folder / "sft-camera" / "model.pt"
     refined = folder / "ppo" / "checkpoints" / "best.pt"
     evaluation = ("--suite", size.evaluation, "--simulator", "toy", "--out", str(folder))
-    training: tuple[str, ...] = (
-        "--suite",
-        size.training,
-        "--validation",
-        size.validation,
-        "--simulator",
-        "toy",
-        "--decisions",
-        str(size.decisions),
-    )
+    settings = folder / "train.toml"
+    write_bytes(settings, size.settings.encode())
+    training: tuple[str, ...] = ("--suite", size.training, "--validation", size.validation, "--simulator", "toy")
+    training += ("--config", str(settings), "--decisions", str(size.decisions))
     training += ("--num-envs", str(size.num_envs), "--seed", str(seed), "--out", str(folder), "--run-id", "ppo")
     yield Step(
         "The expert drives and is recorded, pushed off its line now and then",

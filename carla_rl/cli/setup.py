@@ -47,6 +47,7 @@ def make_bank(
     routes: str | None = None,
     maps: Sequence[Path] = (),
     num_envs: int,
+    threads: int = 1,
     repetitions: int = 1,
     skip_unsupported: bool = False,
     at_most: int | None = None,
@@ -62,7 +63,7 @@ def make_bank(
     networks = Networks(map_folders(suite, maps))
     loaded = load_suite(suite, networks, routes)
     count = len(loaded.scenarios) * repetitions
-    world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, at_most or count, count), needs, networks)
+    world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, at_most or count, count), needs, networks, threads)
     episodes = make_episodes(loaded, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
     return Bank(loaded, episodes[:at_most], world)
 
@@ -75,6 +76,7 @@ def make_drive(
     routes: str | None,
     maps: Sequence[Path],
     num_envs: int,
+    threads: int,
     repetitions: int,
     skip_unsupported: bool,
 ) -> Drive:
@@ -92,6 +94,7 @@ def make_drive(
         routes=routes,
         maps=maps,
         num_envs=num_envs,
+        threads=threads,
         repetitions=repetitions,
         skip_unsupported=skip_unsupported,
     )

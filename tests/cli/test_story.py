@@ -33,13 +33,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data, model = here / "data", here / "sft" / "model.pt"
     episodes = str(data / "*" / "episode.json")
     drive = ["--suite", "quick-eval", "--routes", "0-1", "--simulator", "toy", "--out", str(here)]
+    training = ["--suite", "quick-train", "--routes", "0-2", "--simulator", "toy", "--out", str(here), "--run-id", "ppo"]
     steps = [
         ["record", "--suite", "quick-train", "--routes", "0-2", "--episodes", "4", "--noise", "0.25", "--out", str(data)],
         ["sft", "--episodes", episodes, "--epochs", "2", "--out", str(here / "sft")],
         ["evaluate", "--checkpoint", str(model), *drive, "--run-id", "a"],
         ["evaluate", "--checkpoint", str(model), *drive, "--run-id", "again", "--num-envs", "1"],
-        ["train", "--sft", str(model), "--suite", "quick-train", "--routes", "0-2", "--simulator", "toy", "--out", str(here)]
-        + ["--run-id", "ppo", "--config", str(here / "train.toml")],
+        ["train", "--sft", str(model), "--config", str(here / "train.toml"), *training],
         ["evaluate", "--checkpoint", str(here / "ppo" / "checkpoints" / "last.pt"), *drive, "--run-id", "b"],
     ]
     for arguments in steps:
