@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 POOL_POINTS = 2**20
 """The pool of routes may grow to so many points (80 MB) before those that nobody drives any more are dropped."""
-PARALLEL_FROM = 32
+PARALLEL_FROM = 256
 """Fewer envs in a town than this are advanced on the calling thread: starting the others costs more than it saves."""
 
 

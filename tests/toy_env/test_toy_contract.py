@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
 from simulator_contract import ALL_NEEDS, SimulatorContract, same
@@ -9,7 +10,7 @@ from carla_rl.errors import UsageError
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.tracing import draw_route, trace
 from carla_rl.scenario.model import Episode, Scenario, ScriptedActor, Traffic
-from carla_rl.types import Control, Needs
+from carla_rl.types import CameraSpec, Control, Needs
 from toy_env.simulator import ToySimulator
 from toy_env.towns import load_town
 
@@ -40,8 +41,11 @@ class TestToySimulator(SimulatorContract):
     def episodes(self) -> Sequence[Episode]:
         return EPISODES
 
-    def test_many_envs_on_one_or_two_threads_give_the_same_bits_as_one(self) -> None:
-        count = 70
+    def test_many_envs_on_one_or_two_threads_give_the_same_bits_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        if numba.config.NUMBA_NUM_THREADS < 2:
+            pytest.skip("needs two threads")
+        monkeypatch.setattr("toy_env.simulator.PARALLEL_FROM", 2)
+        count = 20
         order = [EPISODES[k % 5] for k in range(count)]
         results = []
         for threads, envs in ((1, np.arange(count)), (2, np.arange(count)[::-1])):
@@ -118,3 +122,15 @@ def test_routes_that_nobody_drives_are_forgotten_without_a_trace(monkeypatch: py
     same(kept[0], forgetful[0])
     same(kept[1], forgetful[1])
     assert forgetful[2] < kept[2]
+
+
+def test_cameras_are_drawn_only_for_who_declares_them_and_the_same_in_any_env() -> None:
+    needs = Needs(cameras=(CameraSpec(name="front", width=64, height=48),))
+    toy = ToySimulator(3, needs, networks)
+    toy.reset(np.array([0, 2]), [EPISODES[1], EPISODES[0]])
+    images = toy.observe().images["front"]
+    assert (images.shape, images.dtype) == ((3, 48, 64, 3), np.uint8)
+    assert not images[1].any(), "an env without an episode is black"
+    alone = ToySimulator(1, needs, networks)
+    alone.reset(np.array([0]), [EPISODES[0]])
+    np.testing.assert_array_equal(alone.observe().images["front"][0], images[2])
