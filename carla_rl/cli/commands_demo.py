@@ -27,7 +27,8 @@ class Size:
     """How much of everything: the full demo for a result, the quick one to see that all parts work."""
 
     training: str
-    validation: str
+    validation: str | None
+    """Suite that picks the checkpoint; without one the last is taken."""
     evaluation: str
     episodes: int
     held_out: int
@@ -35,23 +36,29 @@ class Size:
     decisions: int
     num_envs: int
     camera_episodes: int
+    """Recorded for the camera model; 0 leaves that model out."""
     settings: str
     """What the training is told beside the defaults, TOML."""
+
+    @property
+    def checkpoint(self) -> str:
+        """The training's result."""
+        return "best.pt" if self.validation else "last.pt"
 
 
 FULL = Size("train", "validation", "evaluation", 192, 32, 30, 1_000_000, 256, 4, "validate_every = 30\n")
 QUICK = Size(
     training="quick-train",
-    validation="validation",
+    validation=None,
     evaluation="quick-eval",
     episodes=24,
     held_out=4,
     epochs=12,
-    decisions=150_000,
+    decisions=100_000,
     num_envs=128,
-    camera_episodes=2,
+    camera_episodes=0,
     # few updates: larger steps, less noise
-    settings="validate_every = 100\n\n[ppo]\ndelta_lr = 2e-3\nlog_std_start = -1.2\nlog_std_end = -2.0\ntarget_kl = 0.03\n",
+    settings="[ppo]\ndelta_lr = 2e-3\nlog_std_start = -1.2\nlog_std_end = -2.0\ntarget_kl = 0.03\n",
 )
 
 
@@ -99,7 +106,7 @@ def _say_disjoint(size: Size) -> None:
     Raises:
         RunFailure: they do share something.
     """
-    suites = [load_suite(name, Networks()) for name in (size.training, size.validation, size.evaluation)]
+    suites = [load_suite(name, Networks()) for name in (size.training, "validation", size.evaluation)]
     for a, b in itertools.combinations(suites, 2):
         if shared := overlap(a, b):
             raise RunFailure(f"suites {a.name} and {b.name} overlap ({shared[0]}); the shipped files were changed")
@@ -109,22 +116,23 @@ def _say_disjoint(size: Size) -> None:
 
 def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
     """The steps, one after the other: later ones name files of earlier ones."""
-    data, held_out, pictures = (folder / name for name in ("episodes", "episodes-held-out", "episodes-camera"))
-    model, camera = folder / "sft" / "model.pt", folder / "sft-camera" / "model.pt"
-    refined = folder / "ppo" / "checkpoints" / "best.pt"
+    data, held_out = folder / "episodes", folder / "episodes-held-out"
+    model = folder / "sft" / "model.pt"
+    refined = folder / "ppo" / "checkpoints" / size.checkpoint
     evaluation = ("--suite", size.evaluation, "--simulator", "toy", "--out", str(folder))
     settings = folder / "train.toml"
     write_bytes(settings, size.settings.encode())
-    training: tuple[str, ...] = ("--suite", size.training, "--validation", size.validation, "--simulator", "toy")
-    training += ("--config", str(settings), "--decisions", str(size.decisions))
-    training += ("--num-envs", str(size.num_envs), "--seed", str(seed), "--out", str(folder), "--run-id", "ppo")
+    training: tuple[str, ...] = ("--suite", size.training, "--simulator", "toy", "--config", str(settings), "--seed", str(seed))
+    training += ("--decisions", str(size.decisions), "--num-envs", str(size.num_envs), "--out", str(folder), "--run-id", "ppo")
+    if size.validation:
+        training += ("--validation", size.validation)
     yield Step(
         "The expert drives and is recorded, pushed off its line now and then",
         ("record", "--suite", size.training, "--episodes", str(size.episodes), "--noise", "0.25", "--out", str(data)),
     )
     yield Step(
         "Other routes are recorded to judge on",
-        ("record", "--suite", size.validation, "--episodes", str(size.held_out), "--out", str(held_out)),
+        ("record", "--suite", "validation", "--episodes", str(size.held_out), "--out", str(held_out)),
     )
     yield Step(
         "Behaviour cloning: the SFT model",
@@ -136,6 +144,14 @@ def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
     yield Step("Online PPO from closed-loop episodes: the delta head", ("train", "--sft", str(model), *training))
     yield Step("Closed loop: SFT + delta", ("evaluate", "--checkpoint", str(refined), *evaluation, "--run-id", "drive-rl"))
     yield Step("Offline metrics of SFT + delta", ("offline", "--checkpoint", str(refined), "--episodes", _glob(held_out)))
+    if size.camera_episodes:
+        yield from _camera_story(size, folder)
+    yield Step("The comparison: SFT against SFT + delta", ("compare", str(folder / "drive-sft"), str(folder / "drive-rl")))
+
+
+def _camera_story(size: Size, folder: Path) -> Iterator[Step]:
+    """The same start for a model that looks through a camera."""
+    pictures, camera = folder / "episodes-camera", folder / "sft-camera" / "model.pt"
     yield Step(
         "A model that looks through a camera: recorded with pictures ...",
         ("record", "--suite", size.training, "--camera", "front", "--episodes", str(size.camera_episodes), "--out", str(pictures)),
@@ -158,7 +174,6 @@ def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
     )
     picture = min(pictures.glob("*/front/*.png"))
     yield Step("... and asked for a plan", ("plan", "--checkpoint", str(camera), "--image", str(picture)))
-    yield Step("The comparison: SFT against SFT + delta", ("compare", str(folder / "drive-sft"), str(folder / "drive-rl")))
 
 
 def _glob(folder: Path) -> str:

@@ -44,9 +44,7 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the run d
 RunId = Annotated[str | None, typer.Option("--run-id", help="Name of the run directory; made from the time without it.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw of the command.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output; everything else goes to standard error.")]
-Threads = Annotated[
-    int, typer.Option("--threads", min=1, help="Threads of torch and the toy. A second one pays only on an idle machine.")
-]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of torch and the toy. A second one pays only on an idle machine.")]
 Episodes = Annotated[
     str, typer.Option("--episodes", metavar="GLOB", help="Recorded episodes: a quoted pattern such as 'data/*/episode.json'.")
 ]
