@@ -20,6 +20,7 @@ from carla_rl.records.atomic import make_folder, write_bytes, write_json
 from carla_rl.records.names import new_run_id
 from carla_rl.records.reading import read_object
 from carla_rl.scenario.suite import load_suite, overlap
+from carla_rl.warm_up import warm_up
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ QUICK = Size(
     training="quick-train",
     validation=None,
     evaluation="quick-eval",
-    episodes=24,
+    episodes=20,
     held_out=4,
-    epochs=12,
-    decisions=100_000,
+    epochs=10,
+    decisions=90_000,
     num_envs=128,
     camera_episodes=0,
     # few updates: larger steps, less noise
@@ -86,6 +87,8 @@ def demo(
     folder = out / new_run_id("demo")
     make_folder(folder)
     _say_disjoint(size)
+    with stderr.status("compiling kernels: about a minute at the first start of an installation, nothing afterwards"):
+        warm_up()
     done = list(_play(_story(size, folder, seed), run))
     table = _results(folder)
     stdout.rule("[bold]The result")
