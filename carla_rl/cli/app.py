@@ -55,7 +55,8 @@ app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_result
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit code; what it prints goes to the standard streams."""
     try:
-        app(list(arguments), standalone_mode=True)
+        # the demo is a user of the command line: it is handed the way to run one
+        app(list(arguments), standalone_mode=True, obj=run)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 1
     except UsageError as error:

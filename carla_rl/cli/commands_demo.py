@@ -73,6 +73,7 @@ class Step:
 
 
 def demo(
+    context: typer.Context,
     quick: Annotated[bool, typer.Option("--quick", help="A small one: shows that everything works, not what it can do.")] = False,
     seed: options.Seed = 0,
     out: options.Out = Path("out"),
@@ -82,15 +83,13 @@ def demo(
     Each step prints the command that does the same. Leaves everything in out/<run_id>/. The full demo takes minutes, the quick one less
     than two. Nothing is tuned on the evaluation suite; the result is whatever was measured.
     """
-    from carla_rl.cli.app import run  # the demo is a user of the command line, and app knows the demo
-
     size = QUICK if quick else FULL
     folder = out / new_run_id("demo")
     make_folder(folder)
     _say_disjoint(size)
     with stderr.status("compiling kernels: about a minute at the first start of an installation, nothing afterwards"):
         warm_up()
-    done = list(_play(_story(size, folder, seed), run))
+    done = list(_play(_story(size, folder, seed), context.obj))
     table = _results(folder)
     stdout.rule("[bold]The result")
     stdout.print(_table(table, size))

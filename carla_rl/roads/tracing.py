@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
 from carla_rl.roads.lane_graph import CHANGE_M, LaneGraph, Leg, Place
-from carla_rl.roads.lookup import LEVEL_M
 from carla_rl.roads.network import LaneKind, RoadNetwork
 from carla_rl.roads.route import Route
 
@@ -23,6 +22,8 @@ Position = tuple[float, float, float]
 
 HOP_M = 1.0
 """Largest distance between two points of a route: the leaderboard's hop."""
+LEVEL_M = 3.0
+"""Lanes farther above or below than this are on another level, in metres: bridges."""
 SNAP_M = 10.0
 """Largest distance of a position from the centre line of its lane."""
 _EDGE_M = 0.3

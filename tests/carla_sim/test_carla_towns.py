@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lane_lookup import nearest_lane, pose_at
 
 from carla_rl.carla_sim.opendrive import compile_opendrive
-from carla_rl.roads.lookup import nearest_lane, pose_at
 from carla_rl.roads.network import LaneKind, Right
 from carla_rl.roads.tracing import trace
 

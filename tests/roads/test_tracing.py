@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lane_lookup import project
 from roads.handmade import handmade
 
 from carla_rl.errors import UsageError
-from carla_rl.roads.lookup import project
 from carla_rl.roads.tracing import draw_route, route_key, trace
 from toy_env.towns import TOWNS, load_town
 

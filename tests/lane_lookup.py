@@ -1,9 +1,4 @@
-"""Look-ups on a road network, compiled by numba, for kernels that call them every tick. Scalars in, scalars out; nothing is allocated.
-
-All coordinates are map frame, metres and radians. A look-up by position reads one cell of the spatial index: it finds every driving or
-parking lane within the side of a cell (6 m) and answers -1 where nothing is near. Lanes more than LEVEL_M above or below do not count
-(bridges).
-"""
+"""Plain look-ups on a road network, to check routes and compiled maps against. Map frame, metres and radians."""
 
 import math
 
@@ -24,23 +19,6 @@ def _cell(roads: Roads, x: float, y: float) -> int:
     if column < 0 or row < 0 or column >= roads.cell_nx or row >= roads.cell_ny:
         return -1
     return int(row * roads.cell_nx + column)
-
-
-@numba.njit(cache=True)
-def nearest_sample(roads: Roads, x: float, y: float, z: float) -> int:
-    """The nearest sample of a driving or parking lane (the first of equals), -1 where none is near."""
-    cell = _cell(roads, x, y)
-    if cell < 0:
-        return -1
-    best = -1
-    best_d2 = math.inf
-    for k in range(roads.cell_start[cell], roads.cell_start[cell + 1]):
-        i = roads.cell_sample[k]
-        d2 = (roads.x[i] - x) ** 2 + (roads.y[i] - y) ** 2
-        if d2 < best_d2 and abs(roads.z[i] - z) <= LEVEL_M:
-            best = i
-            best_d2 = d2
-    return best
 
 
 @numba.njit(cache=True)
@@ -130,23 +108,3 @@ def pose_at(roads: Roads, lane: int, s: float) -> tuple[float, float, float, flo
     z = roads.z[i] + share * (roads.z[i + 1] - roads.z[i])
     yaw = wrap(roads.yaw[i] + share * wrap(roads.yaw[i + 1] - roads.yaw[i]))
     return x, y, z, yaw
-
-
-@numba.njit(cache=True)
-def half_width_at(roads: Roads, lane: int, s: float) -> float:
-    """m, half the lane's width at s, interpolated."""
-    i = sample_at(roads, lane, s)
-    step = roads.s[i + 1] - roads.s[i]
-    share = min(max((s - roads.s[i]) / step, 0.0), 1.0) if step > 0.0 else 0.0
-    return float(roads.half_width[i] + share * (roads.half_width[i + 1] - roads.half_width[i]))
-
-
-@numba.njit(cache=True)
-def lane_beneath(roads: Roads, x: float, y: float, z: float) -> tuple[int, float, float, float, bool]:
-    """What a test for leaving the lanes reads: the nearest driving or parking lane, the distance from its centre line (m), its half width
-    there (m), its direction (rad) and whether it lies in a junction; (-1, inf, 0, 0, False) where none is near."""
-    lane, s, _, distance = nearest_lane(roads, x, y, z, 0.0, math.pi)
-    if lane < 0:
-        return -1, math.inf, 0.0, 0.0, False
-    _, _, _, yaw = pose_at(roads, lane, s)
-    return lane, distance, half_width_at(roads, lane, s), yaw, roads.junction[lane] >= 0
