@@ -47,7 +47,7 @@ class Size:
         return "best.pt" if self.validation else "last.pt"
 
 
-# few clean routes make a weak clone on purpose: it is what there is to refine
+# few routes make a weak clone on purpose: it is what there is to refine
 FULL = Size("train", "validation", "evaluation", 32, 32, 30, 1_000_000, 256, 4, "validate_every = 30\n")
 QUICK = Size(
     training="quick-train",
@@ -130,8 +130,8 @@ def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
     if size.validation:
         training += ("--validation", size.validation)
     yield Step(
-        "The expert drives and is recorded: a few clean routes",
-        ("record", "--suite", size.training, "--episodes", str(size.episodes), "--out", str(data)),
+        "The expert drives a few routes and is recorded, pushed off its line now and then",
+        ("record", "--suite", size.training, "--episodes", str(size.episodes), "--noise", "0.25", "--out", str(data)),
     )
     yield Step(
         "Other routes are recorded to judge on",
