@@ -1,6 +1,7 @@
 """The story at its smallest, by the commands that a user types, and what each leaves behind."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import torch
 from jsonschema import Draft202012Validator
 
 from carla_rl.checkpoint import load_rl, load_sft, sft_fingerprint
+from carla_rl.cli import commands_evaluate
 from carla_rl.cli.app import run
+from carla_rl.evaluate import drive
+from carla_rl.metrics.result import EpisodeResult
+from carla_rl.records.reading import read_run
 from carla_rl.records.steps import read_steps
 from carla_rl.schemas import load_schema
 
@@ -161,3 +166,17 @@ def test_suites_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> N
     assert len(shown[0]["scenarios"]) == 24
     assert run(["suites", "quick-eval", "--routes", "0-3"]) == 0
     assert "grid" in capsys.readouterr().out
+
+
+def test_an_interrupt_keeps_what_was_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> Iterator[EpisodeResult]:
+        yield next(drive(*arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands_evaluate, "drive", interrupted)
+    suite = ["--suite", "quick-eval", "--routes", "0-1", "--simulator", "toy"]
+    assert run(["evaluate", "--policy", "expert", *suite, "--out", str(tmp_path), "--run-id", "cut", "--num-envs", "1"]) == 1
+    assert "1 of 2 episodes were finished and are kept" in capsys.readouterr().err
+    assert load(tmp_path / "cut" / "metrics.json")["complete"] is False
+    assert len((tmp_path / "cut" / "episodes.jsonl").read_text().splitlines()) == 1
+    assert len(read_run(tmp_path / "cut").episodes) == 1
