@@ -165,7 +165,7 @@ def test_suites_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> N
     assert shown[0]["split"] == "evaluation"
     assert len(shown[0]["scenarios"]) == 24
     assert run(["suites", "quick-eval", "--routes", "0-3"]) == 0
-    assert "grid" in capsys.readouterr().out
+    assert "-eval-000" in capsys.readouterr().out
 
 
 def test_an_interrupt_keeps_what_was_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

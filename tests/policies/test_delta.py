@@ -12,30 +12,30 @@ from carla_rl.policies.delta import DeltaConfig, action_basis, correction
 def test_basis_by_hand():
     basis = action_basis(DeltaConfig(), 20)
     assert basis.shape == (4, 20, 2)
-    # one unit at 2 s: 2 m/s faster are 4 m, 1 m to the left; the bending ones leave the end where it is
-    np.testing.assert_allclose(basis[:, -1], [[4, 0], [0, 0], [0, 1], [0, 0]], atol=1e-6)
-    # at 1 s, t = 1/2: 2 m; -3/4 m; 1/2 m; -1/5 m
-    np.testing.assert_allclose(basis[:, 9], [[2, 0], [-0.75, 0], [0, 0.5], [0, -0.2]], atol=1e-6)
+    # one unit at 2 s: 4 m/s faster are 8 m, 1 m to the left; the bending ones leave the end where it is
+    np.testing.assert_allclose(basis[:, -1], [[8, 0], [0, 0], [0, 1], [0, 0]], atol=1e-6)
+    # at 1 s, t = 1/2: 4 m; 8 x 3/4 x -1/4 = -3/2 m; 1/2 m; -1/5 m
+    np.testing.assert_allclose(basis[:, 9], [[4, 0], [-1.5, 0], [0, 0.5], [0, -0.2]], atol=1e-6)
 
 
 def test_units_follow_the_duration_of_the_plan():
-    np.testing.assert_allclose(action_basis(DeltaConfig(), 10)[:, -1], [[2, 0], [0, 0], [0, 0.5], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(action_basis(DeltaConfig(), 10)[:, -1], [[4, 0], [0, 0], [0, 0.5], [0, 0]], atol=1e-6)
 
 
 def test_full_moves_one_coordinate_each():
     basis = action_basis(DeltaConfig(space="full"), 20)
     assert basis.shape == (40, 20, 2)
     assert np.count_nonzero(basis) == 40
-    assert basis[2 * 9, 9, 0] == pytest.approx(2.0)
+    assert basis[2 * 9, 9, 0] == pytest.approx(4.0)
     assert basis[2 * 19 + 1, 19, 1] == pytest.approx(1.0)
 
 
 def test_correction_by_hand():
     action = np.array([[1.0, 0.0, -2.0, 0.0], [9.0, 0.0, 0.0, -7.0]], np.float32)
     delta, bounded = correction(action, action_basis(DeltaConfig(), 20), 6.0)
-    np.testing.assert_allclose(delta[0, -1], [4.0, -2.0], atol=1e-6)
-    np.testing.assert_allclose(delta[1, -1], [24.0, 0.0], atol=1e-6)
-    np.testing.assert_allclose(delta[1, 9], [12.0, 1.2], atol=1e-6)
+    np.testing.assert_allclose(delta[0, -1], [8.0, -2.0], atol=1e-6)
+    np.testing.assert_allclose(delta[1, -1], [48.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(delta[1, 9], [24.0, 1.2], atol=1e-6)
     assert bounded.tolist() == [0.0, 0.5]
 
 
@@ -43,7 +43,7 @@ def test_correction_by_hand():
 def test_a_stop_from_cruising_is_within_reach(space):
     config = DeltaConfig(space=space)
     basis = action_basis(config, 20)
-    action = np.where(basis[:, -1, 0] > 0, -5.0, 0.0).astype(np.float32)[None]
+    action = np.where(basis[:, -1, 0] > 0, -2.5, 0.0).astype(np.float32)[None]
     delta, bounded = correction(action, basis, config.limit)
     assert delta[0, -1, 0] <= -20.0
     assert bounded[0] == 0.0

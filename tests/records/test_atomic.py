@@ -43,7 +43,7 @@ def test_lines_are_appended_one_at_a_time(tmp_path: Path) -> None:
     append_lines(path, "{}")
     append_lines(path, "ä")
     assert path.read_text(encoding="utf-8") == "{}\nä\n"
-    with pytest.raises(ValueError, match="one line"):
+    with pytest.raises(ValueError, match="must not hold"):
         append_lines(path, "a\nb")
 
 

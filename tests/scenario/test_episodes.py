@@ -83,7 +83,7 @@ def carla_town(name: str) -> RoadNetwork:
 def test_longest6_on_the_real_maps(dialect: str, towns: str, routes: int, actors: int, omitted: int) -> None:
     pytest.importorskip("carla", reason="the carla wheel is not installed")
     suite = load_suite(SHARED / f"routes/longest6_{dialect}.xml", carla_town, towns)
-    episodes = make_episodes(suite, carla_town, plays_all)
+    episodes = make_episodes(suite, plays_all)
     assert len(episodes) == routes
     assert all(600 < episode.route.length < 4000 for episode in episodes)
     assert sum(len(episode.scenario.actors) for episode in episodes) == actors
