@@ -53,7 +53,7 @@ def record(
 ) -> None:
     """Let the expert drive and record what it sees and plans, as episodes that the SFT stage reads.
 
-    More episodes than the suite has scenarios drive them again with other seeds. With --noise the ego is pushed off its line now and
+    Fewer episodes than the suite has scenarios are spread evenly over it; more drive it again with other seeds. With --noise the ego is pushed off its line now and
     then, and the recorded plan is the way back: clones of such data recover from their own errors.
     """
     driver = make_policy(policy, None, None)
@@ -67,7 +67,7 @@ def record(
         num_envs=min(num_envs, episodes or num_envs),
         skip_unsupported=skip_unsupported,
     )
-    drives = _repeat(bank.episodes, episodes or len(bank.episodes))
+    drives = _spread(bank.episodes, episodes or len(bank.episodes))
     recorder = EpisodeRecorder(out, bank.simulator.num_envs, split=bank.suite.split, cameras=cameras)
     settings = PerturbationConfig(share=noise) if noise else None
     done: list[Recorded] = []
@@ -113,8 +113,10 @@ def record(
     )
 
 
-def _repeat(episodes: tuple[Episode, ...], count: int) -> list[Episode]:
-    """`count` drives: the suite again and again, each round with its own seeds."""
+def _spread(episodes: tuple[Episode, ...], count: int) -> list[Episode]:
+    """`count` drives: evenly spread over the suite where it has more, else the suite again and again, each round with its own seeds."""
+    if count <= len(episodes):
+        return [episodes[i * len(episodes) // count] for i in range(count)]
     return [replace(episodes[i % len(episodes)], repetition=i // len(episodes)) for i in range(count)]
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ import torch
 from jsonschema import Draft202012Validator
 
 from carla_rl.checkpoint import load_rl, load_sft, sft_fingerprint
-from carla_rl.cli import commands_evaluate
+from carla_rl.cli import commands_data, commands_evaluate
 from carla_rl.cli.app import run
 from carla_rl.evaluate import drive
 from carla_rl.metrics.result import EpisodeResult
 from carla_rl.records.reading import read_run
 from carla_rl.records.steps import read_steps
+from carla_rl.scenario.model import Episode, Scenario
 from carla_rl.schemas import load_schema
 
 CONFIG = """
@@ -180,3 +181,10 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path: Path, capsys: pytest.Cap
     assert load(tmp_path / "cut" / "metrics.json")["complete"] is False
     assert len((tmp_path / "cut" / "episodes.jsonl").read_text().splitlines()) == 1
     assert len(read_run(tmp_path / "cut").episodes) == 1
+
+
+def test_fewer_episodes_are_spread_over_the_suite_and_more_drive_it_again() -> None:
+    line = Scenario(scenario_id="s", town="none", positions=((0.0, 0.0, 0.0), (9.0, 0.0, 0.0)))
+    bank = tuple(Episode(line.model_copy(update={"scenario_id": str(i)}), cast(Any, None)) for i in range(6))
+    assert [episode.episode_id for episode in commands_data._spread(bank, 3)] == ["0#0", "2#0", "4#0"]
+    assert [episode.episode_id for episode in commands_data._spread(bank[:2], 5)] == ["0#0", "1#0", "0#1", "1#1", "0#2"]
