@@ -53,8 +53,8 @@ def record(
 ) -> None:
     """Let the expert drive and record what it sees and plans, as episodes that the SFT stage reads.
 
-    Fewer episodes than the suite has scenarios are spread evenly over it; more drive it again with other seeds. With --noise the ego is pushed off its line now and
-    then, and the recorded plan is the way back: clones of such data recover from their own errors.
+    Fewer episodes than the suite has scenarios are spread evenly over it; more drive it again with other seeds. With --noise the ego is
+    pushed off its line now and then, and the recorded plan is the way back: clones of such data recover from their own errors.
     """
     driver = make_policy(policy, None, None)
     cameras = tuple(CameraSpec(name=name) for name in camera or ())

@@ -213,9 +213,9 @@ def _results(folder: Path) -> list[dict[str, Any]]:
 
 
 def _table(rows: Sequence[dict[str, Any]], size: Size) -> Table:
-    table = Table(title=f"Closed loop on {size.evaluation} ({rows[0]['num_episodes']} episodes, toy simulator)", title_justify="left")
+    table = Table(title=f"Driving score on {size.evaluation}: {rows[0]['num_episodes']} episodes, toy simulator", title_justify="left")
     table.add_column("policy")
-    for column in ("driving score", "route completion", "success", "collisions/km", "ADE", "FDE"):
+    for column in ("score", "completion", "success", "coll./km", "ADE", "FDE"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(

@@ -14,7 +14,7 @@ from carla_rl.agent import DECISION_TICKS, Agent
 from carla_rl.build import make_controller, make_expert
 from carla_rl.checkpoint import load_sft
 from carla_rl.cli import options
-from carla_rl.cli.console import print_json, progress, stdout
+from carla_rl.cli.console import print_json, progress, stderr, stdout
 from carla_rl.cli.setup import Bank, make_bank, policy_record
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import Parts, drive
@@ -143,7 +143,11 @@ def _show_training(training: Training, settings: TrainConfig) -> dict[str, Any]:
             task = bar.add_task("training", total=settings.ppo.updates, note="")
             for step in training.run():
                 done = step.record.update
-                score = f"{step.validation['driving_score_mean']:.1f}" if step.validation else score
+                if step.validation:
+                    score = f"{step.validation['driving_score_mean']:.1f}"
+                    stderr.print(
+                        f"[dim]update {done} of {settings.ppo.updates}: driving score {score} on the validation suite[/]", highlight=False
+                    )
                 note = f"reward {step.record.reward:+.4f}  KL {step.record.stats.approx_kl:.4f}  validation {score}"
                 bar.update(task, completed=done, note=f"{note}  {step.record.decisions_per_s:,.0f} decisions/s")
     except KeyboardInterrupt:
