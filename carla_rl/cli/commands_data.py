@@ -1,9 +1,10 @@
 """`record`, `sft`, `offline` and `plan`: from episodes to a model, and what the model says without a simulator."""
 
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
@@ -90,17 +91,13 @@ def record(
             f"interrupted: {len(done)} of {len(drives)} episodes are complete in {out}; give a new folder to start over"
         ) from None
     about = {
+        **_counts(done),
         "simulator": {"name": bank.simulator.info.kind.value, "description": bank.simulator.info.description},
         "suite": bank.record.model_dump(mode="json"),
         "policy": driver.name,
         "noise": settings.model_dump(mode="json") if settings else None,
         "decision_ticks": decision_ticks,
         "controller": controller,
-        "episodes": len(done),
-        "frames": sum(item.frames for item in done),
-        "endings": {
-            ending: sum(item.ending.name.lower() == ending for item in done) for ending in sorted({i.ending.name.lower() for i in done})
-        },
         "environment": describe_environment(),
     }
     write_json(out / "recording.json", about)
@@ -111,6 +108,12 @@ def record(
         f"{about['episodes']} episodes, {about['frames']} frames by {driver.name} on {simulator} ({bank.suite.name}) in {out}",
         highlight=False,
     )
+
+
+def _counts(done: list[Recorded]) -> dict[str, Any]:
+    """What was recorded: episodes, frames, endings by cause."""
+    endings = Counter(item.ending.name.lower() for item in done)
+    return {"episodes": len(done), "frames": sum(item.frames for item in done), "endings": dict(sorted(endings.items()))}
 
 
 def _spread(episodes: tuple[Episode, ...], count: int) -> list[Episode]:
