@@ -56,7 +56,7 @@ QUICK = Size(
     episodes=20,
     held_out=4,
     epochs=10,
-    decisions=65_536,
+    decisions=40_960,
     num_envs=128,
     camera_episodes=0,
     # few updates: larger steps, less noise
