@@ -1,0 +1,120 @@
+"""Tables of the benchmarks for people; the numbers are those of the JSON, rounded."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+
+def machine_lines(machine: Mapping[str, Any]) -> list[str]:
+    """What it was measured on."""
+    hardware, versions = machine["machine"], machine["versions"]
+    names = ("carla_rl", "python", "numba", "numpy")
+    return [
+        f"{machine['date']}  {hardware['cpu']}, {hardware['cores']} cores, {hardware['system']}",
+        "  ".join(f"{name} {versions[name]}" for name in names),
+    ]
+
+
+def toy_tables(found: Mapping[str, Any]) -> Iterator[Table | str]:
+    """The parts of `carla-rl bench toy`, in the order of its JSON."""
+    yield f"\n{found['definition']}\nat the wheel: {found['policy']}"
+    yield _throughput(found["throughput"])
+    yield _vehicles(found["vehicles"])
+    yield _costs(found)
+    if found["first_start"] is not None:
+        yield _first_start(found["first_start"])
+    if found["peers"] is not None:
+        yield _peers(found["peers"])
+
+
+def spread(row: Mapping[str, Any]) -> str:
+    """Lowest to highest of the repetitions."""
+    return f"{_short(row['lowest'])} – {_short(row['highest'])}"
+
+
+def _table(title: str, caption: str | None, *columns: str) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", caption=caption, caption_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _throughput(rows: list[Mapping[str, Any]]) -> Table:
+    table = _table("throughput", None, "envs", "threads", "env-steps/s", "spread", "vehicles", "resets per 1,000 steps")
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        table.add_row(
+            f"{row['num_envs']:,}",
+            str(row["threads"]),
+            f"{row['env_steps_per_s']:,.0f}",
+            spread(row),
+            f"{row['vehicles_placed']:.1f}",
+            f"{row['resets_per_1000_env_steps']:.2f}",
+            end_section=following is not None and following["num_envs"] != row["num_envs"],
+        )
+    return table
+
+
+def _vehicles(found: Mapping[str, Any]) -> Table:
+    line = found["line"]
+    caption = line and f"{line['us_fixed']:.2f} us + {line['us_per_vehicle']:.3f} us a vehicle explain {100.0 * line['r2']:.1f} % of it"
+    title = f"cost of vehicles ({found['num_envs']} envs, 1 thread)"
+    table = _table(title, caption, "vehicles", "found room", "us per env-step", "env-steps/s", "spread", "bytes per env")
+    for row in found["rows"]:
+        table.add_row(
+            str(row["vehicles"]),
+            f"{row['vehicles_placed']:.1f}",
+            f"{row['us_per_env_step']:.2f}",
+            f"{row['env_steps_per_s']:,.0f}",
+            spread(row),
+            f"{row['bytes_per_env']:,.0f}",
+        )
+    return table
+
+
+def _costs(found: Mapping[str, Any]) -> Table:
+    table = Table(title="\nsingle figures", title_justify="left")
+    table.add_column("what")
+    for column in ("median", "spread"):
+        table.add_column(column, justify="right")
+    for row in found["reset"].values():
+        how = "one env alone" if row["num_envs"] == 1 else f"{row['num_envs']} envs together"
+        table.add_row(f"reset, {how}", f"{row['us_per_env']:,.0f} us an env = {row['env_steps']:.1f} steps", f"{spread(row)} us")
+    table.add_row("memory of an env's state", f"{found['memory']['bytes_per_env']:,.0f} bytes", "")
+    single, camera = found["single_env"], found["camera"]
+    table.add_row("one env, pedals given (step and observe)", f"{single['env_steps_per_s']:,.0f} env-steps/s", spread(single))
+    size = f"{camera['width']}x{camera['height']}"
+    table.add_row(f"front camera {size}, one core", f"{camera['frames_per_s']:,.0f} frames/s", spread(camera))
+    return table
+
+
+def _first_start(found: Mapping[str, Any]) -> Table:
+    table = _table("first start of a fresh process, seconds", None, "cache", "total", "import", "map and route", "reset", "step", "observe")
+    for name, row in found.items():
+        table.add_row(name, *(f"{row[part]:.2f}" for part in ("total_s", "import_s", "load_s", "reset_s", "step_s", "observe_s")))
+    return table
+
+
+def _peers(rows: list[Mapping[str, Any]]) -> Table:
+    table = Table(title="\npeers, one env", title_justify="left", caption="env-steps are ticks of 0.05 s for all", caption_justify="left")
+    table.add_column("peer", no_wrap=True)
+    table.add_column("env-steps/s", justify="right", no_wrap=True)
+    table.add_column("spread", justify="right", no_wrap=True)
+    table.add_column("what it did")
+    for row in rows:
+        name = " ".join(str(row[key]) for key in ("peer", "version", "env") if key in row)
+        if row["env_steps_per_s"] is None:
+            table.add_row(name, "–", "", escape(row["note"]))
+            continue
+        what = f"{row['configuration']}; {row['vehicles_at_reset']} other vehicles at the start"
+        table.add_row(name, f"{row['env_steps_per_s']:,.0f}", spread(row), escape(what))
+    return table
+
+
+def _short(value: float) -> str:
+    """Three significant digits, with a letter for thousands and millions."""
+    for limit, letter in ((1e6, " M"), (1e3, " k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{letter}" if value < 999.5 * limit else f"{value / limit:.0f}{letter}"
+    return f"{value:.3g}"
