@@ -1,12 +1,13 @@
 """Road networks small enough to work out by hand, and episodes on them.
 
 `straight`: lane 0 east along y = 0 from x = 0 to 600, lane 1 west along y = 3.5; 10 m/s; each 3.5 m wide.
+`two_lanes`: see there.
 `crossing`: lanes 0, 1, 2 east along y = 0 (x -100 .. -10 .. 10 .. 200), lanes 3, 4, 5 north along x = 0 likewise; junction 7 holds 1 and 4.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,13 @@ def crossing(east: Right = Right.PRIORITY, north: Right = Right.PRIORITY, lights
         ],
         [(7, 0, 2), (7, 1, 2)] if lights else (),
     )
+
+
+def two_lanes() -> RoadNetwork:
+    """Lane 0 east along y = 0 and lane 1 beside it along y = 3.5, from x = 0 to 600; 10 m/s."""
+    network = build("two lanes", [Lane((0.0, 0.0), (600.0, 0.0)), Lane((0.0, 3.5), (600.0, 3.5))])
+    left, right = np.array([1, -1], np.int32), np.array([-1, 0], np.int32)
+    return replace(network, roads=network.roads._replace(left=left, right=right))
 
 
 def route(network: RoadNetwork, lanes: Sequence[int], s0: float = 0.0, s1: float | None = None) -> Route:

@@ -1,25 +1,97 @@
 """How the kernels are compiled: one set of numba options for all of them.
 
-The numbers are those of plain scalar code: no fast-math, no reduction over envs. Compiled code is kept on disk beside the modules;
-numba looks only at the file of a function, so after an edit remove the `*.nbi` files of the functions that call it.
+A *kernel* is called from Python, is compiled once for a user and kept on disk; a *rule* is a part of the kernels that call it, compiled
+with them and without an entrance of its own. From Python a rule runs as plain Python, which is how tests work its numbers out.
+
+The numbers are those of plain scalar code: no fast-math, no reduction over envs. numba looks only at the file of a kernel to see whether
+its code on disk is stale, so after an edit of a rule remove the kernels' `*.nbi` files.
 
 No kernel allocates, so reference counting is off (`_nrt`): its atomic counters, two for each array that a call hands on, cost
 several times what the rules cost. A kernel that did allocate would not compile.
 """
 
-from collections.abc import Callable
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
-from numba import njit
+import numba
+from numba.extending import register_jitable
+
+from carla_rl.errors import UsageError
+
+PARALLEL_FROM = 256
+"""Fewer envs than this are worked on by the calling thread: starting the others costs more than it saves."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def compiled(function: Function) -> Function:
-    """Compile a function when it is first called. A division by zero gives inf or nan, as in NumPy, and costs no test."""
-    return cast(Function, njit(cache=True, error_model="numpy", _nrt=False)(function))
+def rule(function: Function) -> Function:
+    """A part of kernels. A division by zero gives inf or nan, as in NumPy, and costs no test."""
+    options = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Function, register_jitable(**options)(function))
 
 
-def compiled_parallel(function: Function) -> Function:
+def kernel(function: Function) -> Function:
+    """Compile a function when it is first called, with the rules that it calls."""
+    return cast(Function, numba.njit(cache=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(function))
+
+
+def parallel_kernel(function: Function) -> Function:
     """Likewise, with its `prange` loops on several threads."""
-    return cast(Function, njit(cache=True, error_model="numpy", parallel=True)(function))
+    return cast(Function, numba.njit(cache=True, error_model="numpy", parallel=True)(function))
+
+
+class Bound:
+    """A kernel that is always called with arguments of the same types: numba looks at them once instead of at every call (10 us)."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function: Any = function
+        self._entry: Callable[..., object] | None = None
+
+    def __call__(self, *arguments: object) -> None:
+        """Call the kernel. All calls must bring the same types as the first one: nothing looks again."""
+        if self._entry is None:
+            signature = tuple(numba.typeof(argument) for argument in arguments)
+            self._function.compile(signature)
+            self._entry = self._function.overloads[signature].entry_point
+        self._entry(*arguments)
+
+
+class Threads:
+    """How many threads kernels may use.
+
+    Args:
+        threads: at most so many; None: as many as numba has.
+
+    Raises:
+        UsageError: fewer than one, or more than numba has.
+    """
+
+    def __init__(self, threads: int | None) -> None:
+        most = numba.config.NUMBA_NUM_THREADS
+        if threads is not None and not 1 <= threads <= most:
+            raise UsageError(f"threads must be 1 to {most} on this machine (found {threads})")
+        self._threads = threads or most
+
+    def bound(self, alone: Callable[..., object], together: Callable[..., object]) -> Callable[..., None]:
+        """A kernel that is called with the number of envs and then its arguments: `together` where that pays, else `alone`."""
+        by_one, by_many = Bound(alone), Bound(together)
+
+        def call(num_envs: int, *arguments: object) -> None:
+            if self._threads == 1 or num_envs < PARALLEL_FROM:
+                by_one(*arguments)
+                return
+            with self.limited():
+                by_many(*arguments)
+
+        return call
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """Within it numba uses at most so many threads."""
+        before = numba.get_num_threads()
+        numba.set_num_threads(self._threads)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(before)

@@ -12,7 +12,7 @@ import numpy as np
 
 from carla_rl.geometry import boxes_overlap
 from carla_rl.types import TICK_S, Infraction, ObjectKind
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.events import record
 from toy_env.state import Record, Role
 
@@ -21,6 +21,8 @@ CLEAR_TICKS = 100
 SAME_TICKS = int(5.0 / TICK_S)
 SAME_M = 5.0
 """CollisionTest: a touch of the same actor within 5 s or 5 m of the one counted is the same collision."""
+NEAR_M = 25.0
+"""More than two long vehicles and a tick's way apart nothing touches."""
 STILL_MPS = 0.1
 """A touch while the ego stands is not its collision."""
 
@@ -34,14 +36,16 @@ COLLISION_VEHICLE = np.int64(Infraction.COLLISION_VEHICLE)
 COLLISION_STATIC = np.int64(Infraction.COLLISION_STATIC)
 
 
-@compiled
-def remember(me: Record) -> None:
-    """Keep an actor's place before it moves."""
+@rule
+def remember(world: Record, me: Record) -> None:
+    """Keep an actor's place before it moves, if it is so near the ego that they may touch."""
+    if abs(me.x - world.x) > NEAR_M or abs(me.y - world.y) > NEAR_M:
+        return
     me.old_x, me.old_y, me.old_yaw = me.x, me.y, me.yaw
     me.old_lane, me.old_sample, me.old_s, me.old_lateral = me.lane, me.sample, me.s, me.lateral
 
 
-@compiled
+@rule
 def take_back(me: Record) -> None:
     """Put an actor where it was a tick ago; it stands."""
     me.x, me.y, me.yaw = me.old_x, me.old_y, me.old_yaw
@@ -49,7 +53,7 @@ def take_back(me: Record) -> None:
     me.speed, me.acceleration = 0.0, 0.0
 
 
-@compiled
+@rule
 def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
     """Whether the ego overlaps an actor that stands at a pose."""
     reach = world.half_length + world.half_width + me.half_length + me.half_width
@@ -58,7 +62,7 @@ def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
     return bool(boxes_overlap(world.x, world.y, world.yaw, world.half_length, world.half_width, x, y, yaw, me.half_length, me.half_width))
 
 
-@compiled
+@rule
 def count(world: Record, me: Record, ego_speed: float, events: Record, counts: Record) -> None:
     """Record a touch as a collision unless it belongs to an earlier one or the ego stood (`ego_speed` m/s before the contact)."""
     if ego_speed < STILL_MPS:
@@ -77,7 +81,7 @@ def count(world: Record, me: Record, ego_speed: float, events: Record, counts: R
     record(world, events, counts, kind, me.id, closing)
 
 
-@compiled
+@rule
 def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: float, events: Record, counts: Record) -> None:
     """Find what touches the ego after all have moved, count it, and take back the moves that led there."""
     ego_speed = world.speed
@@ -101,7 +105,7 @@ def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: 
             take_back(me)
 
 
-@compiled
+@rule
 def stands_hit(world: Record, me: Record) -> bool:
     """Whether an actor stands because the ego has touched it. After CLEAR_TICKS it is taken away: traffic comes back elsewhere."""
     if me.stuck_tick < 0:

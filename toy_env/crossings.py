@@ -11,7 +11,7 @@ import numpy as np
 from carla_rl.geometry import to_local, wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import Infraction
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.events import record
 from toy_env.signals import RED, light_state
 from toy_env.state import Record
@@ -33,13 +33,13 @@ STOP_NEAR_M = 4.0
 STOPPED_MPS = 0.1
 
 
-@compiled
+@rule
 def entered_lane(town: Town, world: Record) -> int:
     """The lane that the ego enters from its approach: the route's, else the one under it, else the first; -1 where there is none."""
     first, last = town.lanes[world.approach].succ_first, town.lanes[world.approach].succ_end
     chosen = -1
     for k in range(first, last):
-        lane = town.successors[k]
+        lane = town.table[k]
         if lane == world.entry:
             return int(lane)
         if chosen < 0 or lane == world.lane:
@@ -47,7 +47,7 @@ def entered_lane(town: Town, world: Record) -> int:
     return chosen
 
 
-@compiled
+@rule
 def tail_crosses(world: Record, x: float, y: float, yaw: float, half_line: float) -> bool:
     """Whether the segment behind the ego's centre cuts the line at (x, y) across `yaw`, `half_line` m to either side."""
     near = TAIL_SHARE * world.half_length
@@ -61,17 +61,17 @@ def tail_crosses(world: Record, x: float, y: float, yaw: float, half_line: float
     return bool(abs(near_aside + share * (far_aside - near_aside)) <= half_line)
 
 
-@compiled
+@rule
 def pass_light(town: Town, world: Record, signal: int, line: Record, events: Record, counts: Record) -> None:
     """RunningRedLightTest: record a red light when the ego's tail crosses its line. The light that was run last is not counted again."""
     if signal == world.red_light or not tail_crosses(world, line.x, line.y, line.yaw, LINE_SHARE * line.half_width):
         return
-    if light_state(town, signal, world.seed, world.tick) == RED:
+    if light_state(town, world, signal) == RED:
         world.red_light = signal
         record(world, events, counts, RED_LIGHT, signal, 0.0)
 
 
-@compiled
+@rule
 def pass_sign(world: Record, entered: int, line: Record, events: Record, counts: Record) -> None:
     """RunningStopTest: note a halt with the front within 4 m before the line; record a line that the ego's centre passes without one."""
     along, aside = to_local(world.x, world.y, line.x, line.y, line.yaw)
@@ -86,7 +86,7 @@ def pass_sign(world: Record, entered: int, line: Record, events: Record, counts:
         record(world, events, counts, STOP_SIGN, entered, 0.0)
 
 
-@compiled
+@rule
 def pass_lines(town: Town, world: Record, events: Record, counts: Record) -> None:
     """Judge the stop line at the end of the ego's approach, if the ego is near it and heads across it."""
     if world.approach < 0:

@@ -3,14 +3,14 @@
 import numpy as np
 
 from carla_rl.types import Event, Infraction
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.state import MAX_EVENTS, Record, Worlds
 
 NOBODY = np.int64(-1)
 """The `other` of an infraction that concerns no actor. Like the kinds of a fixed type, so that `record` is compiled once."""
 
 
-@compiled
+@rule
 def record(world: Record, events: Record, counts: Record, kind: np.int64, other: int | np.int64, value: float) -> None:
     """Count an infraction of the ego here and now, and keep it while there is room."""
     counts[kind] += 1
@@ -21,7 +21,7 @@ def record(world: Record, events: Record, counts: Record, kind: np.int64, other:
         world.events += 1
 
 
-@compiled
+@rule
 def share_outside(world: Record) -> float:
     """Share of the driven route outside the route's lanes."""
     return world.outside_m / world.lanes_m if world.lanes_m > 0.0 else 0.0

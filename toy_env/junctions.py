@@ -7,7 +7,7 @@ by what stands at the entry, then straight on before turning left, then first co
 import numpy as np
 
 from carla_rl.roads.network import Right
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.signals import GREEN, YELLOW, light_state
 from toy_env.state import Record
 from toy_env.town import Town
@@ -33,16 +33,7 @@ EGO_ID = np.int64(-1)
 """Sorts before every actor. Of a fixed type, so that one compiled function serves ego and actors."""
 
 
-@compiled
-def conflicts(town: Town, lane: int, other: int) -> bool:
-    """Whether two junction lanes cross or merge."""
-    found = False
-    for k in range(town.lanes[lane].conflict_first, town.lanes[lane].conflict_end):
-        found = found or town.conflicts[k] == other
-    return found
-
-
-@compiled
+@rule
 def rank(town: Town, lane: int) -> int:
     """Order of entry by what stands there; smaller goes first."""
     order = 0
@@ -53,18 +44,15 @@ def rank(town: Town, lane: int) -> int:
     return order + 1 if town.lanes[lane].turns_left else order
 
 
-@compiled
-def waiting_key(entry_m: float, still_ticks: int) -> float:
-    """First come, first served: the nearer one is the earlier, and a second of standing counts as 2 m."""
-    return entry_m - 0.1 * min(still_ticks, WAITED_TICKS)
-
-
-@compiled
+@rule
 def gives_way(
     town: Town, me: Record, entry: int, entry_m: float, half_length: float, speed: float, still: int, number: int | np.int64
 ) -> bool:
     """Whether `me` lets another pass that is in or near the same junction; the other's junction lane is `entry`, its id `number`."""
-    if entry < 0 or not conflicts(town, me.entry, entry):
+    in_the_way = False
+    for k in range(town.lanes[me.entry].conflict_first, town.lanes[me.entry].conflict_end):
+        in_the_way = in_the_way or town.table[k] == entry
+    if not in_the_way:
         return False
     if entry_m - half_length < 0.0:
         return True
@@ -75,11 +63,13 @@ def gives_way(
     mine, others = rank(town, me.entry), rank(town, entry)
     if mine != others:
         return bool(others < mine)
-    my_key, other_key = waiting_key(me.entry_m, me.still_ticks), waiting_key(entry_m, still)
+    # first come, first served: the nearer one is the earlier, and a second of standing counts as 2 m
+    my_key = me.entry_m - 0.1 * min(me.still_ticks, WAITED_TICKS)
+    other_key = entry_m - 0.1 * min(still, WAITED_TICKS)
     return bool(other_key < my_key or (other_key == my_key and number < me.id))
 
 
-@compiled
+@rule
 def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
     """Whether a light or a stop sign holds `me`, whose front is `line_m` before the line. Notes a stop at a stop sign."""
     entry = town.lanes[me.entry].entry
@@ -89,13 +79,13 @@ def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
         return bool(me.stop_done != me.entry)
     if town.lanes[me.entry].signal < 0:
         return False
-    state = light_state(town, town.lanes[me.entry].signal, world.seed, world.tick)
+    state = light_state(town, world, town.lanes[me.entry].signal)
     if state == YELLOW:
         return bool(me.speed * me.speed <= 2.0 * YELLOW_BRAKE * max(line_m, 0.1))
     return bool(state != GREEN)
 
 
-@compiled
+@rule
 def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
     """Whether actor j has to stay before the junction ahead of it."""
     me = actors[j]
@@ -104,25 +94,28 @@ def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
     if me.entry < 0 or line_m < -COMMITTED_M:
         return False
     me.held = is_held(town, world, me, line_m)
-    if me.held:
+    if me.held or town.lanes[me.entry].junction == world.shut_junction:
         return True
     if line_m > LOOK_M + me.speed * me.speed / 4.0:
         return False
+    junction = town.lanes[me.entry].junction
     # a red light holds the ego too, as far as one can tell from outside
     wait = False
-    if world.entry >= 0 and not ego_is_held(town, world):
+    if world.entry >= 0 and town.lanes[world.entry].junction == junction and not ego_is_held(town, world):
         wait = gives_way(town, me, world.entry, world.entry_m, world.half_length, world.speed, world.still_ticks, EGO_ID)
     for k in range(world.vehicles):
         other = actors[k]
-        if not wait and k != j and other.kind != 0 and not other.held:
+        if other.entry < 0 or other.kind == 0 or other.held or k == j or town.lanes[other.entry].junction != junction:
+            continue
+        if not wait:
             wait = gives_way(town, me, other.entry, other.entry_m, other.half_length, other.speed, other.still_ticks, other.id)
     return wait
 
 
-@compiled
+@rule
 def ego_is_held(town: Town, world: Record) -> bool:
     """Whether the ego, still before the line, has a red light."""
     signal = town.lanes[world.entry].signal
     if signal < 0 or world.entry_m - world.half_length < 0.0:
         return False
-    return bool(light_state(town, signal, world.seed, world.tick) > YELLOW)
+    return bool(light_state(town, world, signal) > YELLOW)

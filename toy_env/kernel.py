@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
-from toy_env import contact, criteria, scripted, spawn, traffic, walkers
-from toy_env.compiled import compiled, compiled_parallel
+from toy_env import contact, criteria, playing, spawn, traffic, walkers
+from toy_env.compiled import kernel, parallel_kernel, rule
 from toy_env.crossings import pass_lines
 from toy_env.events import NOBODY, record
 from toy_env.progress import find_lane, find_marks, project
 from toy_env.state import Record, Role, Worlds
 from toy_env.town import Town
-from toy_env.vehicle import VehicleParameters, bicycle
+from toy_env.vehicle import VehicleParameters, bicycle, follow
 
 TRAFFIC = int(Role.TRAFFIC)
 WALKER = int(Role.WALKER)
@@ -37,10 +37,14 @@ TIMEOUT = int(Ending.ROUTE_TIMEOUT)
 KINDS = len(Infraction)
 
 
-@compiled
+@rule
 def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer: float, brake: float) -> None:
-    """Move the ego by one tick."""
-    dx, dy, turn, speed = bicycle(vehicle, world.yaw, world.speed, throttle, steer, brake)
+    """Move the ego by one tick. A command beyond its range counts as its end."""
+    press, release = vehicle.pedal_press_rate, vehicle.pedal_release_rate
+    world.throttle = follow(world.throttle, min(max(throttle + world.noise_throttle, 0.0), 1.0), press, release)
+    world.brake = follow(world.brake, min(max(brake, 0.0), 1.0), press, release)
+    world.steer = follow(world.steer, min(max(steer + world.noise_steer, -1.0), 1.0), vehicle.steer_rate, vehicle.steer_return_rate)
+    dx, dy, turn, speed = bicycle(vehicle, world.yaw, world.speed, world.throttle, world.steer, world.brake)
     world.x += dx
     world.y += dy
     world.yaw = wrap(world.yaw + turn)
@@ -48,7 +52,7 @@ def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer:
     world.speed = speed
 
 
-@compiled
+@rule
 def is_lost(world: Record, me: Record) -> bool:
     """Whether a vehicle or walker should be put elsewhere: too far from the ego, or stuck."""
     dx, dy = me.x - world.x, me.y - world.y
@@ -59,7 +63,7 @@ def is_lost(world: Record, me: Record) -> bool:
     return bool(me.still_ticks > JAM_TICKS and me.entry >= 0 and me.entry_m < 0.0)
 
 
-@compiled
+@rule
 def move_traffic(town: Town, world: Record, actors: Record) -> None:
     """Vehicles decide, then all move, so that the order of slots does not matter within a tick."""
     for k in range(world.vehicles):
@@ -71,12 +75,12 @@ def move_traffic(town: Town, world: Record, actors: Record) -> None:
             if (world.tick + k) % RETRY_TICKS == 0:
                 spawn.spawn_vehicle(town, world, actors, k)
             continue
-        contact.remember(me)
+        contact.remember(world, me)
         if not contact.stands_hit(world, me) and me.kind != 0 and (not traffic.move(town, me) or is_lost(world, me)):
             spawn.spawn_vehicle(town, world, actors, k)
 
 
-@compiled
+@rule
 def move_walkers(town: Town, world: Record, actors: Record) -> None:
     """Pedestrians of the background walk; those that the ego has hit stay away."""
     for k in range(world.vehicles, world.vehicles + world.walkers):
@@ -87,22 +91,22 @@ def move_walkers(town: Town, world: Record, actors: Record) -> None:
             if (world.tick + k) % RETRY_TICKS == 0:
                 spawn.spawn_walker(town, world, actors, k)
             continue
-        contact.remember(me)
+        contact.remember(world, me)
         if not contact.stands_hit(world, me) and me.kind != 0:
             walkers.walk(town, world, actors, k)
             if is_lost(world, me):
                 spawn.spawn_walker(town, world, actors, k)
 
 
-@compiled
+@rule
 def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
     """Set the ego's place on route, lanes and before junctions; m beyond the edge of the nearest lane."""
     project(points, world)
     find_marks(points, marks, town, world)
-    return float(find_lane(town, world))
+    return float(find_lane(points, town, world))
 
 
-@compiled
+@rule
 def judge(town: Town, points: Record, world: Record, actors: Record, events: Record, counts: Record, beyond_m: float) -> None:
     """All criteria after a tick, and the ending. Where several end the episode in one tick the order is that of the code."""
     completed = criteria.complete(points, world)
@@ -129,7 +133,7 @@ def judge(town: Town, points: Record, world: Record, actors: Record, events: Rec
     world.driving = ending == NONE
 
 
-@compiled
+@rule
 def advance(
     town: Town,
     vehicle: VehicleParameters,
@@ -146,7 +150,7 @@ def advance(
     old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
     move_traffic(town, world, actors)
     move_walkers(town, world, actors)
-    scripted.play(town, world, actors, worlds.scripts[env])
+    playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
     drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
     world.tick += 1
     contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
@@ -157,7 +161,7 @@ def advance(
     judge(town, points, world, actors, events, counts, beyond_m)
 
 
-@compiled
+@kernel
 def tick(
     town: Town,
     vehicle: VehicleParameters,
@@ -172,7 +176,7 @@ def tick(
         advance(town, vehicle, points, marks, worlds, envs[number], control)
 
 
-@compiled_parallel
+@parallel_kernel
 def tick_parallel(
     town: Town,
     vehicle: VehicleParameters,

@@ -3,12 +3,15 @@
 import math
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
-from carla_rl.geometry import to_local, wrap
+from carla_rl.geometry import wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, SIGHT_M
-from toy_env.compiled import compiled
+from toy_env.compiled import kernel, parallel_kernel, rule
+from toy_env.events import share_outside
+from toy_env.routes import LINE_M
 from toy_env.signals import light_state
 from toy_env.state import Record, Worlds
 from toy_env.town import Town
@@ -18,62 +21,63 @@ OBJECTS_M = 60.0
 SIGNAL = int(Right.SIGNAL)
 STOP = int(Right.STOP)
 COLUMNS = 7
+STRIDE = round(ROUTE_SPACING_M / LINE_M)
+TOLD = 13
+"""Numbers of each env that a step returns."""
+BLIND = 1.0e18
+"""m^2, of an empty slot."""
 
 
-@compiled
-def see_route(points: Record, world: Record, out: NDArray[np.float32]) -> None:
+@rule
+def see_route(line: NDArray[np.float64], world: Record, out: NDArray[np.float32]) -> None:
     """Fill (ROUTE_POINTS, 2): the route from the ego's projection on, in the ego frame; straight on past the destination."""
-    first, last = world.route_first, world.route_first + world.route_points - 1
     c, s = math.cos(world.yaw), math.sin(world.yaw)
-    k = first + world.near
+    first = int(world.s / LINE_M)
+    share = world.s / LINE_M - first
+    first += world.line_first
     for number in range(ROUTE_POINTS):
-        at = world.s + number * ROUTE_SPACING_M
-        while k < last - 1 and points[k + 1].s <= at:
-            k += 1
-        a, b = points[k], points[k + 1]
-        if at <= b.s:
-            share = (at - a.s) / (b.s - a.s)
-            x, y = a.x + share * (b.x - a.x), a.y + share * (b.y - a.y)
-        else:
-            x, y = b.x + (at - b.s) * math.cos(b.yaw), b.y + (at - b.s) * math.sin(b.yaw)
-        dx, dy = x - world.x, y - world.y
+        k = first + number * STRIDE
+        dx = line[k, 0] + share * (line[k + 1, 0] - line[k, 0]) - world.x
+        dy = line[k, 1] + share * (line[k + 1, 1] - line[k, 1]) - world.y
         out[number, 0] = dx * c + dy * s
         out[number, 1] = dy * c - dx * s
 
 
-@compiled
-def comes_before(actors: Record, k: int, distance: float, other: int, other_distance: float) -> bool:
-    """Whether actor k is listed before another: nearer, or as near with a smaller id."""
-    return bool(distance < other_distance or (distance == other_distance and actors[k].id < actors[other].id))
+@rule
+def see_room(width: NDArray[np.float64], world: Record, out: NDArray[np.float32]) -> None:
+    """Fill (ROUTE_POINTS, 3): how wide the road is at the points of the route that are seen."""
+    first = world.line_first + int(world.s / LINE_M)
+    for number in range(ROUTE_POINTS):
+        for side in range(3):
+            out[number, side] = width[first + number * STRIDE, side]
 
 
-@compiled
+@rule
 def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None:
     """Fill (M, 7) with the nearest actors, nearest first, ties by id; zeros beyond."""
-    last, last_distance = -1, -1.0
-    for row in range(len(out)):
-        # the first of those that come after the one in the row before
-        best, best_distance = -1, OBJECTS_M * OBJECTS_M
-        for k in range(world.actors):
-            if actors[k].kind == 0:
-                continue
-            dx, dy = actors[k].x - world.x, actors[k].y - world.y
-            distance = dx * dx + dy * dy
-            if distance > OBJECTS_M * OBJECTS_M or (last >= 0 and not comes_before(actors, last, last_distance, k, distance)):
-                continue
-            if best < 0 or comes_before(actors, k, distance, best, best_distance):
-                best, best_distance = k, distance
-        if best < 0:
-            out[row:, :] = 0.0
-            return
-        actor = actors[best]
-        out[row, 0], out[row, 1] = to_local(actor.x, actor.y, world.x, world.y, world.yaw)
-        out[row, 2], out[row, 3] = wrap(actor.yaw - world.yaw), actor.speed
-        out[row, 4], out[row, 5], out[row, 6] = actor.half_length, actor.half_width, actor.kind
-        last, last_distance = best, best_distance
+    c, s = math.cos(world.yaw), math.sin(world.yaw)
+    for k in range(world.actors):
+        dx, dy = actors[k].x - world.x, actors[k].y - world.y
+        actors[k].away = dx * dx + dy * dy if actors[k].kind != 0 else BLIND
+    seen = 0
+    for k in range(world.actors):
+        me = actors[k]
+        if me.away > OBJECTS_M * OBJECTS_M:
+            continue
+        seen += 1
+        row = 0
+        for j in range(world.actors):
+            if actors[j].away < me.away or (actors[j].away == me.away and actors[j].id < me.id):
+                row += 1
+        if row < len(out):
+            dx, dy = me.x - world.x, me.y - world.y
+            out[row, 0], out[row, 1] = dx * c + dy * s, dy * c - dx * s
+            out[row, 2], out[row, 3] = wrap(me.yaw - world.yaw), me.speed
+            out[row, 4], out[row, 5], out[row, 6] = me.half_length, me.half_width, me.kind
+    out[seen:, :] = 0.0
 
 
-@compiled
+@rule
 def see_lights(town: Town, marks: Record, world: Record, light: NDArray[np.float32], stop_sign: NDArray[np.float32]) -> None:
     """Fill (2,) each: m from the ego's centre to the next light and its state, to the next stop sign and whether a stop is owed."""
     light[0], light[1], stop_sign[0], stop_sign[1] = SIGHT_M, 0.0, SIGHT_M, 0.0
@@ -85,17 +89,46 @@ def see_lights(town: Town, marks: Record, world: Record, light: NDArray[np.float
             return
         if not lit and mark.signal >= 0:
             lit = True
-            light[0], light[1] = distance, light_state(town, mark.signal, world.seed, world.tick)
+            light[0], light[1] = distance, light_state(town, world, mark.signal)
         elif not signed and mark.entry == STOP:
             signed = True
             owed = not (world.stop_done and world.approach == mark.approach)
             stop_sign[0], stop_sign[1] = distance, 1.0 if owed else 0.0
 
 
-@compiled
+@rule
+def see_env(
+    town: Town,
+    line: NDArray[np.float64],
+    width: NDArray[np.float64],
+    marks: NDArray[np.void],
+    worlds: Worlds,
+    env: int,
+    route: NDArray[np.float32],
+    route_left: NDArray[np.float32],
+    objects: NDArray[np.float32],
+    light: NDArray[np.float32],
+    stop_sign: NDArray[np.float32],
+    room: NDArray[np.float32],
+) -> None:
+    """Fill an env's rows. An array of no rows is not filled."""
+    world = worlds.world[env]
+    if len(route) > 0:
+        see_route(line, world, route[env])
+        route_left[env] = max(world.end_s - world.s, 0.0)
+    if len(objects) > 0:
+        see_objects(world, worlds.actors[env], objects[env])
+    if len(light) > 0:
+        see_lights(town, marks, world, light[env], stop_sign[env])
+    if len(room) > 0:
+        see_room(width, world, room[env])
+
+
+@kernel
 def see(
     town: Town,
-    points: NDArray[np.void],
+    line: NDArray[np.float64],
+    width: NDArray[np.float64],
     marks: NDArray[np.void],
     worlds: Worlds,
     envs: NDArray[np.int64],
@@ -104,25 +137,51 @@ def see(
     objects: NDArray[np.float32],
     light: NDArray[np.float32],
     stop_sign: NDArray[np.float32],
+    room: NDArray[np.float32],
 ) -> None:
-    """Fill the rows of the given envs, all in one town. An array of no rows is not filled."""
+    """Fill the rows of the given envs, all in one town."""
     for number in range(len(envs)):
-        env = envs[number]
-        world = worlds.world[env]
-        if len(route) > 0:
-            see_route(points, world, route[env])
-            route_left[env] = max(world.end_s - world.s, 0.0)
-        if len(objects) > 0:
-            see_objects(world, worlds.actors[env], objects[env])
-        if len(light) > 0:
-            see_lights(town, marks, world, light[env], stop_sign[env])
+        see_env(town, line, width, marks, worlds, envs[number], route, route_left, objects, light, stop_sign, room)
 
 
-@compiled
+@parallel_kernel
+def see_parallel(
+    town: Town,
+    line: NDArray[np.float64],
+    width: NDArray[np.float64],
+    marks: NDArray[np.void],
+    worlds: Worlds,
+    envs: NDArray[np.int64],
+    route: NDArray[np.float32],
+    route_left: NDArray[np.float32],
+    objects: NDArray[np.float32],
+    light: NDArray[np.float32],
+    stop_sign: NDArray[np.float32],
+    room: NDArray[np.float32],
+) -> None:
+    """As `see`, on as many threads as numba is set to use."""
+    for number in prange(len(envs)):
+        see_env(town, line, width, marks, worlds, envs[number], route, route_left, objects, light, stop_sign, room)
+
+
+@kernel
 def see_signals(town: Town, worlds: Worlds, envs: NDArray[np.int64], out: NDArray[np.int8]) -> None:
     """Fill (N, S) int8: the state of every signal of the town, for the given envs."""
     for number in range(len(envs)):
         env = envs[number]
         world = worlds.world[env]
         for signal in range(len(town.signals)):
-            out[env, signal] = light_state(town, signal, world.seed, world.tick)
+            out[env, signal] = light_state(town, world, signal)
+
+
+@kernel
+def tell(world: NDArray[np.void], numbers: NDArray[np.float64], ticks: NDArray[np.int64], endings: NDArray[np.int8]) -> None:
+    """Fill (TOLD, N), (N,) and (N,) with what a step returns of all envs."""
+    for env in range(len(world)):
+        me = world[env]
+        numbers[0, env], numbers[1, env], numbers[2, env] = me.x, me.y, me.yaw
+        numbers[3, env], numbers[4, env], numbers[5, env] = me.speed, me.yaw_rate, me.acceleration
+        numbers[6, env], numbers[7, env], numbers[8, env] = me.completion, me.end_s - me.start_s, me.driven
+        numbers[9, env] = share_outside(me)
+        numbers[10, env], numbers[11, env], numbers[12, env] = me.lateral, me.heading_error, me.speed_limit
+        ticks[env], endings[env] = me.tick, me.ending

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from carla_rl.geometry import wrap
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.rng import pick
 from toy_env.state import Record
 from toy_env.town import Town
@@ -21,7 +21,7 @@ BRIDGE_M = 3.0
 """Things whose heights differ by more are on different roads."""
 
 
-@compiled
+@rule
 def next_lane(town: Town, seed: np.uint64, lane: int) -> int:
     """The lane that the actor with this seed takes at the end of `lane`, -1 where the road ends."""
     first = town.lanes[lane].succ_first
@@ -29,35 +29,25 @@ def next_lane(town: Town, seed: np.uint64, lane: int) -> int:
     if count == 0:
         return -1
     if count == 1:
-        return int(town.successors[first])
-    return int(town.successors[first + pick(seed, lane, count)])
+        return int(town.table[first])
+    return int(town.table[first + pick(seed, lane, count)])
 
 
-@compiled
-def sample_before(town: Town, lane: int, sample: int, s: float) -> int:
-    """The last sample of the lane at or before s that has one after it, searched from `sample`, one of the lane's."""
-    first, last = town.lanes[lane].first, town.lanes[lane].last - 1
-    while sample < last and town.samples[sample + 1].s <= s:
-        sample += 1
-    while sample > first and town.samples[sample].s > s:
-        sample -= 1
-    return int(max(min(sample, last), first))
-
-
-@compiled
+@rule
 def nearest_sample(town: Town, x: float, y: float, z: float) -> int:
     """The sample of a driving or parking lane nearest to a point, -1 where there is none in its cell of the index.
 
     Samples more than BRIDGE_M above or below are not on the same road.
     """
-    column = int((x - town.cell_x0) // town.cell_m)
-    row = int((y - town.cell_y0) // town.cell_m)
-    if column < 0 or row < 0 or column >= town.cell_nx or row >= town.cell_ny:
+    grid = town.grid[0]
+    column = int((x - grid.cell_x0) // grid.cell_m)
+    row = int((y - grid.cell_y0) // grid.cell_m)
+    if column < 0 or row < 0 or column >= grid.cell_nx or row >= grid.cell_ny:
         return -1
-    cell = row * town.cell_nx + column
+    cell = grid.cell_first + row * grid.cell_nx + column
     best, chosen = 1.0e18, -1
-    for place in range(town.cell_start[cell], town.cell_start[cell + 1]):
-        k = town.cell_sample[place]
+    for place in range(town.table[cell], town.table[cell + 1]):
+        k = town.table[place]
         dx, dy = town.samples[k].x - x, town.samples[k].y - y
         away = dx * dx + dy * dy
         if away < best and abs(town.samples[k].z - z) < BRIDGE_M:
@@ -65,35 +55,27 @@ def nearest_sample(town: Town, x: float, y: float, z: float) -> int:
     return chosen
 
 
-@compiled
-def nearest_on(town: Town, lane: int, x: float, y: float) -> int:
-    """The sample of a lane nearest to a point."""
-    best, chosen = 1.0e18, town.lanes[lane].first
-    for k in range(town.lanes[lane].first, town.lanes[lane].last + 1):
-        dx, dy = town.samples[k].x - x, town.samples[k].y - y
-        if dx * dx + dy * dy < best:
-            best, chosen = dx * dx + dy * dy, k
-    return int(chosen)
-
-
-@compiled
+@rule
 def put(town: Town, actor: Record) -> None:
-    """Set the pose of an actor from its lane, s and lateral; its heading becomes the lane's."""
-    k = sample_before(town, actor.lane, actor.sample, actor.s)
+    """Set the pose of an actor from its lane, s and lateral; its heading becomes the lane's. Its sample becomes the one before it."""
+    k, first, last = actor.sample, town.lanes[actor.lane].first, town.lanes[actor.lane].last - 1
+    while k < last and town.samples[k + 1].s <= actor.s:
+        k += 1
+    while k > first and (k > last or town.samples[k].s > actor.s):
+        k -= 1
     actor.sample = k
-    span = town.samples[k + 1].s - town.samples[k].s
-    share = (actor.s - town.samples[k].s) / span if span > 0.0 else 0.0
-    x = town.samples[k].x + share * (town.samples[k + 1].x - town.samples[k].x)
-    y = town.samples[k].y + share * (town.samples[k + 1].y - town.samples[k].y)
-    actor.z = town.samples[k].z + share * (town.samples[k + 1].z - town.samples[k].z)
-    yaw = wrap(town.samples[k].yaw + share * wrap(town.samples[k + 1].yaw - town.samples[k].yaw))
+    sample = town.samples[k]
+    past = actor.s - sample.s
+    actor.x = sample.x + past * sample.x_slope
+    actor.y = sample.y + past * sample.y_slope
+    actor.z = sample.z
+    actor.yaw = wrap(sample.yaw + past * sample.yaw_slope)
     if actor.lateral != 0.0:
-        x -= actor.lateral * math.sin(yaw)
-        y += actor.lateral * math.cos(yaw)
-    actor.x, actor.y, actor.yaw = x, y, yaw
+        actor.x -= actor.lateral * math.sin(actor.yaw)
+        actor.y += actor.lateral * math.cos(actor.yaw)
 
 
-@compiled
+@rule
 def gap_on_path(
     town: Town, me: Record, reach: float, x: float, y: float, yaw: float, half_length: float, half_width: float
 ) -> tuple[float, float]:

@@ -3,23 +3,25 @@
 import math
 
 from carla_rl.geometry import to_local, wrap
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.paths import CLEAR, nearest_sample
 from toy_env.state import Record
 from toy_env.town import Town
 
-SEARCH_POINTS = 3
+SEARCH_POINTS = 2
 """The projection is looked for so many points ahead of and behind the last one,"""
 WIDE_SEARCH_POINTS = 15
 WIDE_SEARCH_TICKS = 10
 """and now and then farther, for an ego that cuts a corner."""
+NEAR_LINE_SHARE = 0.5
+"""Of the half width of the route's lane: so near its line the ego is on that lane."""
 NEAR_JUNCTION_M = 60.0
 """From here on before a junction others reckon with the ego."""
 ON_ROUTE_M = 6.0
 """An ego farther from its route is not expected to follow it through a junction."""
 
 
-@compiled
+@rule
 def project(points: Record, world: Record) -> None:
     """Set the ego's place beside the route: near, s, lateral, heading_error, speed_limit and z.
 
@@ -29,30 +31,28 @@ def project(points: Record, world: Record) -> None:
     window = WIDE_SEARCH_POINTS if world.tick % WIDE_SEARCH_TICKS == 0 else SEARCH_POINTS
     low = max(first + world.near - window, first)
     high = min(first + world.near + window, last)
-    best, best_k, best_share = 1.0e18, low, 0.0
+    best, best_k, best_way = 1.0e18, low, 0.0
     for k in range(low, high + 1):
-        px, py = points[k].x, points[k].y
-        ex, ey = points[k + 1].x - px, points[k + 1].y - py
-        square = ex * ex + ey * ey
-        share = ((world.x - px) * ex + (world.y - py) * ey) / square if square > 0.0 else 0.0
-        share = min(max(share, 0.0), 1.0)
-        dx, dy = world.x - px - share * ex, world.y - py - share * ey
+        dx, dy = world.x - points[k].x, world.y - points[k].y
+        way = min(max(dx * points[k].chord_x + dy * points[k].chord_y, 0.0), points[k + 1].s - points[k].s)
+        dx -= way * points[k].chord_x
+        dy -= way * points[k].chord_y
         away = dx * dx + dy * dy
         if away < best:
-            best, best_k, best_share = away, k, share
+            best, best_k, best_way = away, k, way
+    best_share = best_way / (points[best_k + 1].s - points[best_k].s)
     a, b = points[best_k], points[best_k + 1]
     world.near = best_k - first
     world.s = a.s + best_share * (b.s - a.s)
     world.z = a.z + best_share * (b.z - a.z)
     yaw = a.yaw + best_share * wrap(b.yaw - a.yaw)
-    dx, dy = world.x - a.x - best_share * (b.x - a.x), world.y - a.y - best_share * (b.y - a.y)
-    side = dy * math.cos(yaw) - dx * math.sin(yaw)
+    side = (world.y - a.y) * a.chord_x - (world.x - a.x) * a.chord_y
     world.lateral = math.sqrt(best) if side >= 0.0 else -math.sqrt(best)
     world.heading_error = wrap(world.yaw - yaw)
     world.speed_limit = a.speed_limit
 
 
-@compiled
+@rule
 def find_marks(points: Record, marks: Record, town: Town, world: Record) -> None:
     """Set the next stop line of the route, and the junction that others see the ego in or coming to."""
     end = world.mark_first + world.mark_count
@@ -75,18 +75,26 @@ def find_marks(points: Record, marks: Record, town: Town, world: Record) -> None
             world.entry, world.entry_m = mark.lane, mark.s - world.s
 
 
-@compiled
-def find_lane(town: Town, world: Record) -> float:
-    """Set the lane under the ego and the last one outside junctions. Returns m that the ego's centre is beyond the lane's edge."""
-    k = nearest_sample(town, world.x, world.y, world.z)
-    if k < 0:
-        world.lane = -1
-        return CLEAR
-    lane = town.samples[k].lane
-    world.lane, world.lane_sample = lane, k
+@rule
+def find_lane(points: Record, town: Town, world: Record) -> float:
+    """Set the lane under the ego and the last one outside junctions. Returns m that the ego's centre is beyond the lane's edge.
+
+    Near the route's line that is the route's lane, also where others cross it; elsewhere the nearest one.
+    """
+    here = points[world.route_first + world.near]
+    if abs(world.lateral) < NEAR_LINE_SHARE * here.half_width:
+        lane, yaw, beyond_m = here.lane, here.yaw, abs(world.lateral) - here.half_width
+    else:
+        k = nearest_sample(town, world.x, world.y, world.z)
+        if k < 0:
+            world.lane = -1
+            return CLEAR
+        sample = town.samples[k]
+        along, aside = to_local(world.x, world.y, sample.x, sample.y, sample.yaw)
+        # beyond the end of a lane the distance to its last sample counts
+        away = abs(aside) if abs(along) <= 1.5 else math.hypot(along, aside)
+        lane, yaw, beyond_m = sample.lane, sample.yaw, away - sample.half_width
+    world.lane, world.lane_yaw = lane, yaw
     if town.lanes[lane].junction < 0 and lane != world.approach:
         world.approach, world.stop_done = lane, False
-    along, aside = to_local(world.x, world.y, town.samples[k].x, town.samples[k].y, town.samples[k].yaw)
-    # beyond the end of a lane the distance to its last sample counts
-    away = abs(aside) if abs(along) <= 1.5 else math.hypot(along, aside)
-    return float(away - town.samples[k].half_width)
+    return float(beyond_m)

@@ -1,78 +1,61 @@
-"""Scripted actors: what an episode's scripts become, and how they are played. Their rules are in `carla_rl.scenario.behaviours`."""
+"""From an episode's scripts to records that kernels play. Knows nothing of how they are played, see `toy_env.playing`."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carla_rl.errors import UsageError
-from carla_rl.geometry import to_local
+from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.route import Route
-from carla_rl.scenario.behaviours import crossing_pace, leads, steps_out
-from carla_rl.scenario.model import Episode, ScriptedActor
+from carla_rl.scenario.casting import TYPES, cast
+from carla_rl.scenario.model import Episode, Scenario
+from carla_rl.scenario.script import Noise, Part, Script
 from carla_rl.types import TICK_S, ObjectKind
-from toy_env.compiled import compiled
-from toy_env.contact import remember, stands_hit
-from toy_env.paths import nearest_on, put
-from toy_env.spawn import KERB_M, PEDESTRIAN_HALF_M, fresh
-from toy_env.state import SCRIPT, Record, Role
-from toy_env.town import Town
-from toy_env.walkers import cross
+from toy_env.routes import RoutePool
+from toy_env.state import PART, SCRIPT
 
 
-class ScriptType(IntEnum):
-    """The scenario types that are played here."""
+class Phase(IntEnum):
+    """How far a script is."""
 
-    DYNAMIC_OBJECT_CROSSING = 0
-    HARD_BREAK_ROUTE = 1
-
-
-TYPES = {"DynamicObjectCrossing": ScriptType.DYNAMIC_OBJECT_CROSSING, "HardBreakRoute": ScriptType.HARD_BREAK_ROUTE}
-
-CROSSING_TYPE = int(ScriptType.DYNAMIC_OBJECT_CROSSING)
-PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
-CROSSING = int(Role.CROSSING)
-TRAFFIC = int(Role.TRAFFIC)
-
-WAITING = 0
-PLAYING = 1
-OVER = 2
-
-OFF_ROUTE_M = 10.0
-"""A trigger point farther from the route is a mistake."""
-DISTANCE_M = 12.0
-"""From a trigger point to the pedestrian, unless the parameter `distance` says otherwise (the leaderboard's default)."""
-WALK_MPS = 2.0
-"""Unless the parameter `speed` says otherwise."""
-BRAKE_S = 4.0
-"""A leading vehicle brakes for so long, unless the parameter `duration` says otherwise."""
+    ASLEEP = 0
+    """The ego is far away."""
+    WAITING = 1
+    """What appears early is there."""
+    PLAYING = 2
+    OVER = 3
 
 
-def compile_scripts(episode: Episode) -> NDArray[np.void]:
-    """(K,) SCRIPT: the episode's scripted actors, less the skipped ones, in their order.
+class State(IntEnum):
+    """How far a part is."""
 
-    Raises:
-        UsageError: a trigger point is off the route, or a parameter is not a number.
-    """
-    played = [actor for actor in episode.scenario.actors if actor.type in TYPES and name_of(actor) not in episode.skipped]
-    rows = np.zeros(len(played), SCRIPT)
-    for row, actor in zip(rows, played, strict=True):
-        route = episode.route
-        trigger = _along(route, actor, episode.scenario.scenario_id)
-        row["type"] = TYPES[actor.type]
-        row["trigger_s"] = trigger
-        row["place_s"] = min(trigger + _number(actor, "distance", DISTANCE_M), route.length)
-        row["speed"] = _number(actor, "speed", WALK_MPS)
-        row["duration_s"] = _number(actor, "duration", BRAKE_S)
-        if trigger < episode.start_m:
-            row["phase"] = OVER
-    return rows
+    AWAY = 0
+    STANDS = 1
+    MOVES = 2
+    DONE = 3
+    """At its end, or gone for good."""
 
 
-def name_of(actor: ScriptedActor) -> str:
-    """What a scripted actor is called in results: its name, its type where it has none."""
-    return actor.name or actor.type
+SHOW_M = 120.0
+"""What appears early is there when the ego comes so near to the trigger along the route."""
+NOISE = -1
+"""The `law` of a row that is a place of noise."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The scripts of a scenario on its route, as rows to copy."""
+
+    scripts: NDArray[np.void]
+    """(K,) SCRIPT in the order of their triggers."""
+    parts: NDArray[np.void]
+    """(R,) PART."""
+    slots: int
+    """Actors at the same time."""
 
 
 def unplayable(episode: Episode) -> tuple[str, ...]:
@@ -80,91 +63,119 @@ def unplayable(episode: Episode) -> tuple[str, ...]:
     return tuple(dict.fromkeys(actor.type for actor in episode.scenario.actors if actor.type not in TYPES))
 
 
-def _along(route: Route, actor: ScriptedActor, scenario: str) -> float:
-    """m along the route of the actor's trigger point."""
-    away = np.hypot(route.x - actor.x, route.y - actor.y)
-    point = int(np.argmin(away))
-    if away[point] > OFF_ROUTE_M:
-        raise UsageError(
-            f"scenario {scenario}: the trigger of {name_of(actor)} at ({actor.x:.1f}, {actor.y:.1f}) is {away[point]:.0f} m"
-            f" from the route; move it to within {OFF_ROUTE_M:.0f} m"
-        )
-    return float(route.s[point])
+class ScriptPool:
+    """Compiled scripts of scenarios on their routes, each compiled once while it is in the pool. Told apart by identity."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, tuple[str, ...]], tuple[Scenario, Route, Compiled]] = {}
+
+    def get(self, episode: Episode, network: RoadNetwork, routes: RoutePool) -> Compiled:
+        """The episode's scripts; their paths are in the route pool.
+
+        Raises:
+            UsageError: a script cannot be cast, see `carla_rl.scenario.casting.cast`.
+        """
+        key = (id(episode.scenario), id(episode.route), episode.skipped)
+        if key not in self._known:
+            scripts = cast(network, episode.route, episode.scenario, episode.skipped)
+            traffic = episode.scenario.traffic
+            compiled = compile_scripts(scripts, routes, episode.route, traffic.vehicles + traffic.pedestrians)
+            self._known[key] = (episode.scenario, episode.route, compiled)
+        return self._known[key][2]
 
 
-def _number(actor: ScriptedActor, name: str, default: float) -> float:
-    """A positive parameter of a scripted actor."""
-    value = actor.parameters.get(name, default)
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise UsageError(f"scripted actor {name_of(actor)}: {name} must be a positive number (found {value!r})")
-    return number
+def rows_for(compiled: Compiled, start_m: float) -> NDArray[np.void]:
+    """(K,) SCRIPT for an episode that starts at start_m: what was triggered before is over."""
+    rows = compiled.scripts.copy()
+    rows["phase"][rows["trigger_s"] < start_m] = Phase.OVER
+    return rows
 
 
-@compiled
-def place_scripts(town: Town, points: Record, world: Record, actors: Record, scripts: Record) -> None:
-    """Put the actors of all scripts into their slots, at a reset."""
-    for k in range(world.scripts):
-        script = scripts[k]
-        if script.type != CROSSING_TYPE or script.phase == OVER:
-            continue
-        me = actors[world.vehicles + world.walkers + k]
-        point = world.route_first
-        while points[point].s < script.place_s and point < world.route_first + world.route_points - 1:
-            point += 1
-        fresh(world, me)
-        me.kind, me.role = PEDESTRIAN, CROSSING
-        me.half_length, me.half_width = PEDESTRIAN_HALF_M, PEDESTRIAN_HALF_M
-        me.lane = points[point].lane
-        me.sample = nearest_on(town, me.lane, points[point].x, points[point].y)
-        me.s = town.samples[me.sample].s
-        me.lateral = -(town.lanes[me.lane].near_edge + KERB_M)
-        me.speed = 0.0
-        put(town, me)
-        me.yaw += 0.5 * math.pi
+def compile_scripts(scripts: Sequence[Script], routes: RoutePool, route: Route, first_slot: int) -> Compiled:
+    """Records of scripts, in the order of their triggers; their actors' slots begin at first_slot.
+
+    Actors of scripts that are never there together share slots.
+    """
+    ordered = sorted(scripts, key=lambda script: script.trigger_s)
+    script_rows = np.zeros(len(ordered), SCRIPT)
+    part_rows: list[dict[str, Any]] = []
+    free_from: list[float] = []
+    """By slot: m along the route from which on it is free."""
+    for row, script in zip(script_rows, ordered, strict=True):
+        first, firsts = len(part_rows), []
+        for part in script.parts:
+            firsts.append(len(part_rows))
+            if part.model.kind != ObjectKind.NONE:
+                part_rows += _members(part, routes.add_path(part.path))
+        show_s = script.trigger_s - SHOW_M
+        slots = [slot for slot, until in enumerate(free_from) if until <= show_s]
+        for rows in part_rows[first:]:
+            if not slots:
+                slots.append(len(free_from))
+                free_from.append(0.0)
+            slot = slots.pop(0)
+            rows["slot"], free_from[slot] = first_slot + slot, script.over_s
+        part_rows += [_noise(noise, route) for noise in script.noises]
+        yields = firsts[script.yields_part] if script.yields_part >= 0 else -1
+        _fill(row, _script(script) | {"show_s": show_s, "part_first": first, "part_end": len(part_rows), "yields": yields})
+    parts = np.zeros(len(part_rows), PART)
+    for row, fields in zip(parts, part_rows, strict=True):
+        _fill(row, fields)
+    return Compiled(script_rows, parts, len(free_from))
 
 
-@compiled
-def play(town: Town, world: Record, actors: Record, scripts: Record) -> None:
-    """One tick of all scripts."""
-    for k in range(world.scripts):
-        script = scripts[k]
-        if script.phase == OVER:
-            continue
-        if script.type == CROSSING_TYPE:
-            me = actors[world.vehicles + world.walkers + k]
-            if me.role != CROSSING:
-                script.phase = OVER
-                continue
-            remember(me)
-            if stands_hit(world, me) or me.kind == 0:
-                continue
-            if script.phase == WAITING:
-                distance = script.place_s - world.s - world.half_length
-                if steps_out(distance, world.speed, -me.lateral, script.speed):
-                    script.phase = PLAYING
-                    me.speed = crossing_pace(distance, world.speed, -me.lateral, script.speed)
-            else:
-                cross(town, me, town.lanes[me.lane].far_edge + KERB_M)
-                if me.speed == 0.0:
-                    script.phase = OVER
-        elif world.s >= script.trigger_s:
-            brake_leader(world, actors, script.duration_s)
-            script.phase = OVER
+def _fill(row: np.void, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        row[name] = value
 
 
-@compiled
-def brake_leader(world: Record, actors: Record, duration_s: float) -> None:
-    """Let the nearest vehicle that leads the ego brake hard."""
-    best, leader = 1.0e18, -1
-    for k in range(world.vehicles):
-        if actors[k].role != TRAFFIC or actors[k].kind == 0:
-            continue
-        ahead, aside = to_local(actors[k].x, actors[k].y, world.x, world.y, world.yaw)
-        if leads(ahead, aside, 1.75) and ahead < best:
-            best, leader = ahead, k
-    if leader >= 0:
-        actors[leader].brake_until = world.tick + int(duration_s / TICK_S)
+def _ticks(seconds: float) -> int:
+    return round(seconds / TICK_S)
+
+
+def _script(script: Script) -> dict[str, Any]:
+    lights, blocked = script.lights, script.blocked
+    return {
+        "trigger_s": script.trigger_s,
+        "over_s": script.over_s,
+        "timeout_ticks": _ticks(script.timeout_s),
+        "lights_junction": -1 if lights is None else lights.junction,
+        "lights_first": 0 if lights is None else sum(1 << phase for phase in lights.first),
+        "lights_then": 0 if lights is None else sum(1 << phase for phase in lights.then),
+        "red_ticks": 0 if lights is None else _ticks(lights.red_s),
+        "junction": script.junction,
+        "brake_ticks": _ticks(script.brake_s),
+        "blocked_lane": -1 if blocked is None else blocked.lane,
+        "blocked_s": 0.0 if blocked is None else blocked.s,
+        "beside": -1 if blocked is None else blocked.beside,
+        "beside_s": 0.0 if blocked is None else blocked.beside_s,
+        "oncoming": script.oncoming,
+        "deadline": -1,
+    }
+
+
+def _members(part: Part, path: int) -> list[dict[str, Any]]:
+    """One row, or one for each vehicle that a flow has on its path at the same time."""
+    same = ("start_s", "appears", "cue", "place_s", "meet_s", "cue_time_s", "cue_m", "law", "speed", "first_speed", "arrived_share")
+    fields: dict[str, Any] = {name: getattr(part, name) for name in (*same, "aside", "aside_to", "aside_m", "end", "filled")}
+    fields |= {"kind": part.model.kind, "half_length": part.model.half_length, "half_width": part.model.half_width}
+    fields |= {"path": path, "path_points": len(part.path.s), "delay_ticks": _ticks(part.delay_s), "cued": -1}
+    fields |= {"brake_after_ticks": _ticks(part.brake_after_s), "brake_ticks": _ticks(part.brake_s)}
+    if part.flow is None:
+        return [fields]
+    fields |= {"gap_low": part.flow[0], "gap_high": part.flow[1], "gap": part.flow[1]}
+    count = math.ceil((part.path.length - part.start_s) / part.flow[0]) + 1
+    return [fields | {"members": count if number == 0 else -1} for number in range(count)]
+
+
+def _noise(noise: Noise, route: Route) -> dict[str, Any]:
+    return {
+        "law": NOISE,
+        "x": float(np.interp(noise.s, route.s, route.x)),
+        "y": float(np.interp(noise.s, route.s, route.y)),
+        "speed": noise.radius_m,
+        "throttle_mean": noise.throttle[0],
+        "throttle_deviation": noise.throttle[1],
+        "steer_mean": noise.steer[0],
+        "steer_deviation": noise.steer[1],
+    }

@@ -1,10 +1,11 @@
-"""The lights: every junction's cycle, a function of the tick alone. Knows nothing of who looks at them."""
+"""The lights: every junction's cycle, a function of the tick, and what a script makes of it. Knows nothing of who looks at them."""
 
 import numpy as np
 
 from carla_rl.types import LightState
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.rng import pick
+from toy_env.state import Record
 from toy_env.town import Town
 
 GREEN_TICKS = 200
@@ -21,7 +22,7 @@ RED = int(LightState.RED)
 LIGHTS_STREAM = np.uint64(0x11687)
 
 
-@compiled
+@rule
 def phase_state(tick: int, phase: int, phases: int) -> int:
     """`LightState` of a signal of `phase` at `tick` of its junction's cycle of `phases` phases."""
     into = tick % (phases * PHASE_TICKS) - phase * PHASE_TICKS
@@ -30,9 +31,12 @@ def phase_state(tick: int, phase: int, phases: int) -> int:
     return GREEN if into < GREEN_TICKS else YELLOW
 
 
-@compiled
-def light_state(town: Town, signal: int, seed: np.uint64, tick: int) -> int:
-    """`LightState` of a signal at a tick of the episode with this seed: each junction's cycle starts somewhere else."""
+@rule
+def light_state(town: Town, world: Record, signal: int) -> int:
+    """`LightState` of a signal in this world now: each junction's cycle starts somewhere else, unless a script holds it."""
     light = town.signals[signal]
-    offset = pick(seed ^ LIGHTS_STREAM, light.junction, light.phases * PHASE_TICKS)
-    return int(phase_state(tick + offset, light.phase, light.phases))
+    if light.junction == world.lights_junction:
+        greens = world.lights_first if world.tick < world.lights_tick else world.lights_then
+        return GREEN if (greens >> light.phase) & 1 else RED
+    offset = pick(world.seed ^ LIGHTS_STREAM, light.junction, light.phases * PHASE_TICKS)
+    return int(phase_state(world.tick + offset, light.phase, light.phases))

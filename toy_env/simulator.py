@@ -3,11 +3,11 @@
 Holds the state and hands it to the compiled kernels, grouped by town. Knows nothing of policies, scores or files.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +18,11 @@ from carla_rl.roads.network import RoadNetwork
 from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, Control, Event, Ints, Needs, Observation, Scene, SimulatorKind, Step
 from toy_env import events, views
+from toy_env.compiled import Bound, Threads
 from toy_env.kernel import tick, tick_parallel
-from toy_env.reset import start, world_record
+from toy_env.reset import check_start, start, write
 from toy_env.routes import RoutePool
-from toy_env.scripted import compile_scripts, unplayable
+from toy_env.scripted import Compiled, ScriptPool, rows_for, unplayable
 from toy_env.state import allocate, grown
 from toy_env.town import Town, survey
 from toy_env.traffic import PARAMETERS
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 POOL_POINTS = 2**20
 """The pool of routes may grow to so many points (80 MB) before those that nobody drives any more are dropped."""
-PARALLEL_FROM = 256
-"""Fewer envs in a town than this are advanced on the calling thread: starting the others costs more than it saves."""
 
 
 class Loaded(NamedTuple):
@@ -74,18 +73,19 @@ class ToySimulator:
     ) -> None:
         if num_envs < 1:
             raise UsageError(f"a simulator needs at least 1 env (found {num_envs}); set num_envs to 1 or more")
-        if threads is not None and not 1 <= threads <= numba.config.NUMBA_NUM_THREADS:
-            raise UsageError(f"threads must be 1 to {numba.config.NUMBA_NUM_THREADS} on this machine (found {threads})")
         self.num_envs = num_envs
         self._needs = needs
         self._networks = networks
         self._vehicle = vehicle or VehicleModel()
-        self._threads = threads or numba.config.NUMBA_NUM_THREADS
-        self._worlds = allocate(num_envs, 8, 1)
+        self._worlds = allocate(num_envs, 8, 1, 1)
         self._routes = RoutePool()
+        self._scripts = ScriptPool()
         self._towns: dict[str, Loaded] = {}
         self._episodes: list[Episode | None] = [None] * num_envs
         self._groups: list[tuple[Loaded, NDArray[np.int64]]] = []
+        self._shared = Threads(threads)
+        self._tick, self._start = self._shared.bound(tick, tick_parallel), Bound(start)
+        self._views = views.Views(needs, self._shared)
         self._pictures = _pictures() if needs.cameras else None
         self.info = SimulatorInfo(
             kind=SimulatorKind.TOY,
@@ -115,21 +115,21 @@ class ToySimulator:
             self._forget_routes()
         prepared = []
         for episode in episodes:
-            loaded = self._load(episode.scenario.town)
-            scripts = compile_scripts(episode)
-            prepared.append(
-                (world_record(episode, self._routes.add(episode.route, loaded.network.roads), len(scripts), self._vehicle), scripts)
-            )
-        actors = max((int(world["actors"][0]) for world, _ in prepared), default=0)
-        self._worlds = grown(self._worlds, actors, max((len(scripts) for _, scripts in prepared), default=0))
-        for env, episode, (world, scripts) in zip(envs, episodes, prepared, strict=True):
+            check_start(episode)
+            network = self._load(episode.scenario.town).network
+            place = self._routes.add(episode.route, network.roads)
+            prepared.append((place, self._scripts.get(episode, network, self._routes)))
+        self._make_room(episodes, [scripts for _, scripts in prepared])
+        for env, episode, (place, scripts) in zip(envs, episodes, prepared, strict=True):
             self._episodes[env] = episode
-            self._worlds.world[env] = world[0]
-            self._worlds.scripts[env, : len(scripts)] = scripts
+            write(self._worlds.world, env, episode, place, scripts, self._vehicle)
+            if len(scripts.scripts):
+                self._worlds.scripts[env, : len(scripts.scripts)] = rows_for(scripts, episode.start_m)
+                self._worlds.parts[env, : len(scripts.parts)] = scripts.parts
         self._groups = self._grouped(range(self.num_envs))
         for loaded, rows in self._grouped(envs):
-            start(loaded.town, self._routes.points, self._routes.marks, self._worlds, rows)
-        return views.step(self._worlds)
+            self._start(loaded.town, self._routes.points, self._routes.marks, self._worlds, rows)
+        return self._views.step(self._worlds)
 
     def step(self, control: Control) -> Step:
         """See `carla_rl.interfaces.Simulator.step`.
@@ -137,23 +137,12 @@ class ToySimulator:
         Raises:
             ValueError: a control is not finite, or the arrays are not (N,).
         """
-        pedals = np.stack((control.throttle, control.steer, control.brake)).astype(np.float64, copy=False)
-        if pedals.shape != (3, self.num_envs):
-            raise ValueError(f"control must hold {self.num_envs} values of throttle, steer and brake (found shape {pedals.shape})")
-        if not np.isfinite(pedals).all():
-            env = int(np.flatnonzero(~np.isfinite(pedals).all(axis=0))[0])
-            throttle, steer, brake = pedals[:, env]
-            raise ValueError(f"control of env {env} is not finite: throttle {throttle}, steer {steer}, brake {brake}")
+        pedals = self._pedals(control)
         for loaded, rows in self._groups:
-            arguments = (loaded.town, self._vehicle.parameters, self._routes.points, self._routes.marks, self._worlds, rows, pedals)
-            if self._threads == 1 or len(rows) < PARALLEL_FROM:
-                tick(*arguments)
-                continue
-            before = numba.get_num_threads()
-            numba.set_num_threads(self._threads)
-            tick_parallel(*arguments)
-            numba.set_num_threads(before)
-        return views.step(self._worlds)
+            self._tick(
+                len(rows), loaded.town, self._vehicle.parameters, self._routes.points, self._routes.marks, self._worlds, rows, pedals
+            )
+        return self._views.step(self._worlds)
 
     def observe(self) -> Observation:
         """See `carla_rl.interfaces.Simulator.observe`. Envs never reset show zeros."""
@@ -161,10 +150,10 @@ class ToySimulator:
         images = {}
         if self._pictures is not None:
             weathers = [None if episode is None else episode.scenario.weather for episode in self._episodes]
-            images = self._pictures.take(
-                self._needs.cameras, [(loaded.network, rows) for loaded, rows in self._groups], self._worlds, self.scene(), weathers
-            )
-        return views.observation(self._worlds, self._routes.points, self._routes.marks, groups, self._needs, images)
+            networks = [(loaded.network, rows) for loaded, rows in self._groups]
+            with self._shared.limited():
+                images = self._pictures.take(self._needs.cameras, networks, self._worlds, self.scene(), weathers)
+        return self._views.observation(self._worlds, self._routes, groups, images)
 
     def events(self, env: int) -> tuple[Event, ...]:
         """The infractions of the env's episode so far, in order of time."""
@@ -172,7 +161,12 @@ class ToySimulator:
 
     def scene(self) -> Scene:
         """All actors and lights of all N envs."""
-        return views.scene(self._worlds, [(loaded.town, rows) for loaded, rows in self._groups])
+        return self._views.scene(self._worlds, [(loaded.town, rows) for loaded, rows in self._groups])
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the state of all N worlds takes; the towns and routes, which they share, come on top."""
+        return sum(array.nbytes for array in self._worlds)
 
     def placed(self, env: int) -> int:
         """How many vehicles and pedestrians of the background found room at the env's reset."""
@@ -182,8 +176,21 @@ class ToySimulator:
         """Free the towns and routes; safe to call twice."""
         self._towns.clear()
         self._groups = []
-        self._routes = RoutePool()
+        self._routes, self._scripts = RoutePool(), ScriptPool()
         self._worlds.world["driving"] = False
+
+    def _pedals(self, control: Control) -> NDArray[np.float64]:
+        """(3, N): throttle, steer, brake, checked."""
+        pedals = np.empty((3, self.num_envs))
+        for row, values in zip(pedals, (control.throttle, control.steer, control.brake), strict=True):
+            if np.shape(values) != (self.num_envs,):
+                raise ValueError(f"control must hold {self.num_envs} values of throttle, steer and brake (found shape {np.shape(values)})")
+            row[:] = values
+        if not math.isfinite(float(pedals.sum())):
+            env = int(np.flatnonzero(~np.isfinite(pedals).all(axis=0))[0])
+            throttle, steer, brake = pedals[:, env]
+            raise ValueError(f"control of env {env} is not finite: throttle {throttle}, steer {steer}, brake {brake}")
+        return pedals
 
     def _load(self, town: str) -> Loaded:
         if town not in self._towns:
@@ -191,16 +198,29 @@ class ToySimulator:
             self._towns[town] = Loaded(network, survey(network))
         return self._towns[town]
 
+    def _make_room(self, episodes: Sequence[Episode], scripts: Sequence[Compiled]) -> None:
+        """Let every env have the slots and rows that the largest of the episodes needs."""
+        background = [episode.scenario.traffic.vehicles + episode.scenario.traffic.pedestrians for episode in episodes]
+        self._worlds = grown(
+            self._worlds,
+            max((count + item.slots for count, item in zip(background, scripts, strict=True)), default=0),
+            max((len(item.scripts) for item in scripts), default=0),
+            max((len(item.parts) for item in scripts), default=0),
+        )
+
     def _forget_routes(self) -> None:
-        """Keep only the routes that are being driven."""
-        self._routes = RoutePool()
+        """Keep only the routes and scripts that are being driven."""
+        self._routes, self._scripts = RoutePool(), ScriptPool()
         for env, episode in enumerate(self._episodes):
             if episode is None:
                 continue
             world = self._worlds.world[env : env + 1]
-            place = self._routes.add(episode.route, self._towns[episode.scenario.town].network.roads)
+            network = self._towns[episode.scenario.town].network
+            place = self._routes.add(episode.route, network.roads)
+            parts = self._scripts.get(episode, network, self._routes).parts
+            self._worlds.parts["path"][env, : len(parts)] = parts["path"]
             world["next_mark"] += place.mark_first - world["mark_first"]
-            world["route_first"], world["mark_first"] = place.first, place.mark_first
+            world["route_first"], world["mark_first"], world["line_first"] = place.first, place.mark_first, place.line_first
 
     def _check(self, envs: Ints, episodes: Sequence[Episode]) -> None:
         if len(envs) != len(episodes) or len({int(env) for env in envs}) != len(envs):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from carla_rl.types import ObjectKind
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.paths import put
 from toy_env.rng import mix, pick, uniform
 from toy_env.state import Record, Role
@@ -33,38 +33,43 @@ RECYCLE_ROOM_S = 1.0
 """A vehicle that is put back into moving traffic keeps so much more room, at the speed limit, and moves with it."""
 RECYCLE_SHARE = 0.8
 TRIES = 24
+TRUCKS = 0.12
+"""Share of the background vehicles; the others are cars from 3.9 to 5.0 m,"""
+MOTORBIKES = 0.06
+"""and this share motorbikes."""
 PEDESTRIAN_HALF_M = 0.25
 KERB_M = 0.8
 """m outside the road's edge where pedestrians walk."""
 
 
-@compiled
+@rule
 def draw_place(town: Town, seed: np.uint64, number: int, x: float, y: float, outer: float) -> int:
     """A place (sample) in the blocks that the square of half side `outer` around (x, y) touches, -1 if they hold none."""
-    first_column = max(int((x - outer - town.block_x0) // BLOCK_M), 0)
-    last_column = min(int((x + outer - town.block_x0) // BLOCK_M), town.block_nx - 1)
-    first_row = max(int((y - outer - town.block_y0) // BLOCK_M), 0)
-    last_row = min(int((y + outer - town.block_y0) // BLOCK_M), town.block_ny - 1)
+    grid = town.grid[0]
+    first_column = max(int((x - outer - grid.block_x0) // BLOCK_M), 0)
+    last_column = min(int((x + outer - grid.block_x0) // BLOCK_M), grid.block_nx - 1)
+    first_row = max(int((y - outer - grid.block_y0) // BLOCK_M), 0)
+    last_row = min(int((y + outer - grid.block_y0) // BLOCK_M), grid.block_ny - 1)
     if last_column < first_column:
         return -1
     count = 0
     for row in range(first_row, last_row + 1):
-        line = row * town.block_nx
-        count += town.block_start[line + last_column + 1] - town.block_start[line + first_column]
+        line = grid.block_first + row * grid.block_nx
+        count += town.table[line + last_column + 1] - town.table[line + first_column]
     if count == 0:
         return -1
     chosen = pick(seed, number, count)
     for row in range(first_row, last_row + 1):
-        line = row * town.block_nx
-        start = town.block_start[line + first_column]
-        held = town.block_start[line + last_column + 1] - start
+        line = grid.block_first + row * grid.block_nx
+        start = town.table[line + first_column]
+        held = town.table[line + last_column + 1] - start
         if chosen < held:
-            return int(town.place[start + chosen])
+            return int(town.table[start + chosen])
         chosen -= held
     return -1
 
 
-@compiled
+@rule
 def has_room(world: Record, actors: Record, j: int, along_m: float) -> bool:
     """Whether actor j, where it is, has ROOM_M around it, and `along_m` m before and behind it on its lane. Heights are not looked at."""
     me = actors[j]
@@ -81,14 +86,14 @@ def has_room(world: Record, actors: Record, j: int, along_m: float) -> bool:
     return True
 
 
-@compiled
+@rule
 def draw(actor: Record) -> float:
     """The next number of the actor's own stream, in [0, 1)."""
     actor.draws += 1
     return float(uniform(actor.seed, actor.draws))
 
 
-@compiled
+@rule
 def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float, room_s: float, aside: float) -> bool:
     """Put actor j on a free place between `inner` and `outer` m from the ego; `aside` m beyond the right edge of the road if positive.
 
@@ -111,7 +116,7 @@ def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, 
     return False
 
 
-@compiled
+@rule
 def fresh(world: Record, me: Record) -> None:
     """Make a slot a new actor, nowhere yet: another id and another stream of numbers."""
     me.seed = mix(me.seed, me.draws)
@@ -123,7 +128,7 @@ def fresh(world: Record, me: Record) -> None:
     me.hit_tick, me.stuck_tick = -1, -1
 
 
-@compiled
+@rule
 def spawn_vehicle(town: Town, world: Record, actors: Record, j: int) -> None:
     """Put a new vehicle into slot j, at a reset or later; the slot stays empty where there is no room."""
     me = actors[j]
@@ -131,18 +136,20 @@ def spawn_vehicle(town: Town, world: Record, actors: Record, j: int) -> None:
     me.kind = NONE
     fresh(world, me)
     size = draw(me)
-    if size < 0.12:
+    if size < TRUCKS:
         me.half_length, me.half_width = 3.6, 1.2
+    elif size < TRUCKS + MOTORBIKES:
+        me.half_length, me.half_width = 1.1, 0.4
     else:
         me.half_length, me.half_width = 1.9 + 0.6 * size, 0.85 + 0.2 * size
     me.eagerness = 0.85 + 0.3 * draw(me)
     if find_place(town, world, actors, j, inner, outer, RECYCLE_ROOM_S if world.begun else 0.0, 0.0):
         me.kind, me.role = VEHICLE, TRAFFIC
-        wish = min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, town.samples[me.sample].bend_speed)
+        wish = min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, math.sqrt(town.samples[me.sample].bend_square))
         me.speed = RECYCLE_SHARE * wish if world.begun else min(0.5 * wish, START_MPS)
 
 
-@compiled
+@rule
 def spawn_walker(town: Town, world: Record, actors: Record, j: int) -> None:
     """Put a new pedestrian into slot j, beside the road, at a reset or later; the slot stays empty where there is no room."""
     me = actors[j]

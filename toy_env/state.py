@@ -27,8 +27,8 @@ class Role(IntEnum):
     """Follows lanes by the traffic rules."""
     WALKER = 2
     """Walks beside the road and crosses when it is free."""
-    CROSSING = 3
-    """Waits at the edge and steps out as its script says."""
+    SCRIPTED = 3
+    """Plays a part of a script."""
     GONE = 4
     """Taken away; its slot stays empty until the episode ends."""
 
@@ -48,11 +48,14 @@ WORLD = np.dtype(
         ("speed", "f8"),
         ("yaw_rate", "f8"),
         ("acceleration", "f8"),
+        ("throttle", "f8"),  # pedals and wheel where they are, a little behind their commands
+        ("steer", "f8"),
+        ("brake", "f8"),
         ("driven", "f8"),
         ("half_length", "f8"),
         ("half_width", "f8"),
         ("lane", "i8"),  # driving lane nearest to the ego's centre, -1 where none is near
-        ("lane_sample", "i8"),  # its sample nearest to the ego
+        ("lane_yaw", "f8"),  # its direction there
         ("approach", "i8"),  # the last of these outside junctions
         ("still_ticks", "i8"),  # for how long it has been below 0.1 m/s
         # route: a part of the route pool; points are counted from the first
@@ -60,6 +63,7 @@ WORLD = np.dtype(
         ("route_points", "i8"),
         ("mark_first", "i8"),
         ("mark_count", "i8"),
+        ("line_first", "i8"),  # likewise of the pool's `line`
         ("start_s", "f8"),  # where the episode starts
         ("end_s", "f8"),
         # the ego beside the route
@@ -103,78 +107,156 @@ WORLD = np.dtype(
         # what is in the world
         ("vehicles", "i8"),  # slots 0 .. vehicles - 1 hold traffic
         ("walkers", "i8"),  # then walkers
-        ("scripts", "i8"),  # then one slot a script
+        ("cast", "i8"),  # then slots for the parts of scripts
         ("actors", "i8"),  # slots in use: the sum of these
+        ("scripts", "i8"),  # rows of the env's script table in use
         ("placed", "i8"),  # vehicles and walkers that found room at the reset
         ("next_id", "i8"),
         ("speed_factor", "f8"),
         ("headway_s", "f8"),
         ("events", "i8"),  # rows of the env's event table in use
+        # what scripts do to the world
+        ("lights_junction", "i8"),  # junction whose lights are held, -1: none
+        ("lights_first", "i8"),  # bit k: phase k is green until `lights_tick`
+        ("lights_then", "i8"),  # and from then on
+        ("lights_tick", "i8"),
+        ("shut_junction", "i8"),  # junction that background traffic does not enter, -1: none
+        ("oncoming", "?"),  # the ego may use the oncoming lane
+        ("noise_throttle", "f8"),  # added to the ego's pedals and wheel in this tick
+        ("noise_steer", "f8"),
     ],
     align=True,
 )
 
 ACTOR = np.dtype(
     [
-        ("id", "i8"),
-        ("kind", "i8"),  # an `ObjectKind`, 0 where the slot is empty
-        ("role", "i8"),  # a `Role`
-        ("seed", "u8"),
-        ("draws", "i8"),  # of the stream `seed` so far
+        # what moves it every tick
+        ("kind", "i4"),  # an `ObjectKind`, 0 where the slot is empty
+        ("role", "i4"),  # a `Role`
         ("x", "f8"),
         ("y", "f8"),
         ("z", "f8"),
         ("yaw", "f8"),
         ("speed", "f8"),
         ("acceleration", "f8"),  # of traffic: what it decided
-        ("half_length", "f8"),
-        ("half_width", "f8"),
-        ("eagerness", "f8"),  # its own share of the desired speed
-        # place on the lanes
+        ("s", "f8"),  # place on its lane
+        ("lateral", "f8"),  # m to the left of the lane's centre
         ("lane", "i8"),
         ("sample", "i8"),  # the lane's sample before it
-        ("s", "f8"),
-        ("lateral", "f8"),  # of pedestrians: m to the left of the lane's centre
-        # the junction ahead or around it
-        ("entry", "i8"),  # junction lane, -1 where none is near
-        ("entry_m", "f8"),  # from its centre to the start of that lane; negative inside
-        ("held", "?"),  # a light or a stop sign holds it there
-        ("stop_done", "i8"),  # the junction lane at whose stop sign it has stopped
+        ("entry_m", "f8"),  # from its centre to the start of `entry`; negative inside
         ("still_ticks", "i8"),
-        ("brake_until", "i8"),  # tick: brakes hard until then
+        ("half_length", "f8"),
+        ("half_width", "f8"),
+        ("id", "i8"),
+        # what it decides with
+        ("entry", "i8"),  # junction lane ahead or around it, -1 where none is near
+        ("seed", "u8"),
+        ("eagerness", "f8"),  # its own share of the desired speed
+        ("stop_done", "i8"),  # the junction lane at whose stop sign it has stopped
+        ("brake_until", "i4"),  # tick: brakes hard until then
+        ("draws", "i4"),  # of the stream `seed` so far
+        ("held", "?"),  # a light or a stop sign holds it before `entry`
         # pedestrians
-        ("mode", "i8"),
-        ("direction", "i8"),  # +1 along the lane, -1 against it
-        ("side", "i8"),  # while crossing: +1 to the left, -1 to the right
-        ("mode_tick", "i8"),  # when the mode began
+        ("mode", "i1"),
+        ("direction", "i1"),  # +1 along the lane, -1 against it
+        ("side", "i1"),  # while crossing: +1 to the left, -1 to the right
+        ("mode_tick", "i4"),  # when the mode began
         # contact with the ego
-        ("hit_tick", "i8"),  # of the last counted collision, -1: none
+        ("stuck_tick", "i4"),  # since when it lies against the ego, -1: it does not
+        ("hit_tick", "i4"),  # of the last counted collision, -1: none
         ("hit_x", "f8"),  # where the ego was then
         ("hit_y", "f8"),
-        ("stuck_tick", "i8"),  # since when it lies against the ego, -1: it does not
-        # where it was a tick ago, to take a move back
+        # near the ego: where it was a tick ago, to take a move back
         ("old_x", "f8"),
         ("old_y", "f8"),
         ("old_yaw", "f8"),
-        ("old_lane", "i8"),
-        ("old_sample", "i8"),
         ("old_s", "f8"),
         ("old_lateral", "f8"),
+        ("old_lane", "i8"),
+        ("old_sample", "i8"),
+        ("away", "f8"),  # m^2 from the ego when it was last seen
     ],
     align=True,
 )
 
 SCRIPT = np.dtype(
     [
-        ("type", "i8"),  # a `ScriptType`
-        ("phase", "i8"),  # 0 waiting, 1 playing, 2 over
-        ("trigger_s", "f8"),  # m along the route
-        ("place_s", "f8"),  # m along the route where its actor stands
-        ("speed", "f8"),  # of its actor
-        ("duration_s", "f8"),
+        ("phase", "i8"),  # a `Phase`
+        ("show_s", "f8"),  # m along the route from which on what appears early is there
+        ("trigger_s", "f8"),
+        ("over_s", "f8"),
+        ("timeout_ticks", "i8"),  # 0: none
+        ("begun", "i8"),  # tick of the trigger
+        ("part_first", "i8"),  # its rows of the env's parts: part_first .. part_end - 1
+        ("part_end", "i8"),
+        ("lights_junction", "i8"),  # as in WORLD
+        ("lights_first", "i8"),
+        ("lights_then", "i8"),
+        ("red_ticks", "i8"),
+        ("junction", "i8"),  # -1: none
+        ("brake_ticks", "i8"),  # of who leads the ego
+        ("led", "?"),  # somebody led it at the trigger
+        ("touched", "?"),  # one of its parts has touched the ego
+        ("blocked_lane", "i8"),  # -1: none
+        ("blocked_s", "f8"),
+        ("beside", "i8"),  # lane to change to, -1: none
+        ("beside_s", "f8"),
+        ("oncoming", "?"),
+        ("deadline", "i8"),  # tick, -1: none yet
+        ("yields", "i8"),  # row of the part that is to be let by, -1: none
     ],
     align=True,
 )
+"""What the fields mean that are not explained stands in `carla_rl.scenario.script.Script`."""
+
+PART = np.dtype(
+    [
+        ("slot", "i8"),  # of its actor
+        ("kind", "i8"),
+        ("half_length", "f8"),
+        ("half_width", "f8"),
+        ("path", "i8"),  # its points in the route pool: path .. path + path_points - 1
+        ("path_points", "i8"),
+        ("start_s", "f8"),
+        ("appears", "i8"),
+        ("delay_ticks", "i8"),
+        ("cue", "i8"),
+        ("place_s", "f8"),
+        ("meet_s", "f8"),
+        ("cue_time_s", "f8"),
+        ("cue_m", "f8"),
+        ("law", "i8"),
+        ("speed", "f8"),
+        ("first_speed", "f8"),
+        ("arrived_share", "f8"),
+        ("aside", "f8"),
+        ("aside_to", "f8"),
+        ("aside_m", "f8"),
+        ("brake_after_ticks", "i8"),
+        ("brake_ticks", "i8"),
+        ("end", "i8"),
+        # a flow: its members are rows one after another, the first one leads them
+        ("members", "i8"),  # of the first: how many; of the others -1; 0: no flow
+        ("filled", "?"),
+        ("gap_low", "f8"),
+        ("gap_high", "f8"),
+        # noise: `x`, `y` is where, `speed` the radius
+        ("x", "f8"),
+        ("y", "f8"),
+        ("throttle_mean", "f8"),
+        ("throttle_deviation", "f8"),
+        ("steer_mean", "f8"),
+        ("steer_deviation", "f8"),
+        # while it is played
+        ("state", "i8"),  # a `State`
+        ("cued", "i8"),  # tick at which its cue came, -1: it has not
+        ("since", "i8"),  # tick at which it set off
+        ("turn", "i8"),  # of a flow: the member that comes next
+        ("gap", "f8"),  # and at which distance
+    ],
+    align=True,
+)
+"""One actor of a script, or one place of noise, likewise of `carla_rl.scenario.script.Part`."""
 
 EVENT = np.dtype([("kind", "i8"), ("other", "i8"), ("tick", "i8"), ("x", "f8"), ("y", "f8"), ("value", "f8")], align=True)
 
@@ -188,30 +270,35 @@ class Worlds(NamedTuple):
     """(N, A) ACTOR; A is the largest number of slots that any env has needed."""
     scripts: NDArray[np.void]
     """(N, K) SCRIPT."""
+    parts: NDArray[np.void]
+    """(N, R) PART."""
     events: NDArray[np.void]
     """(N, MAX_EVENTS) EVENT."""
     counts: NDArray[np.int64]
     """(N, len(Infraction))."""
 
 
-def allocate(num_envs: int, actors: int, scripts: int) -> Worlds:
+def allocate(num_envs: int, actors: int, scripts: int, parts: int) -> Worlds:
     """Worlds in which nothing drives yet."""
     return Worlds(
         np.zeros(num_envs, WORLD),
         np.zeros((num_envs, actors), ACTOR),
         np.zeros((num_envs, scripts), SCRIPT),
+        np.zeros((num_envs, parts), PART),
         np.zeros((num_envs, MAX_EVENTS), EVENT),
         np.zeros((num_envs, len(Infraction)), np.int64),
     )
 
 
-def grown(worlds: Worlds, actors: int, scripts: int) -> Worlds:
-    """The same worlds with room for at least so many actors and scripts an env."""
-    num_envs, old_actors = worlds.actors.shape
-    old_scripts = worlds.scripts.shape[1]
-    if actors <= old_actors and scripts <= old_scripts:
-        return worlds
-    larger = allocate(num_envs, max(actors, old_actors), max(scripts, old_scripts))
-    larger.actors[:, :old_actors] = worlds.actors
-    larger.scripts[:, :old_scripts] = worlds.scripts
-    return worlds._replace(actors=larger.actors, scripts=larger.scripts)
+def grown(worlds: Worlds, actors: int, scripts: int, parts: int) -> Worlds:
+    """The same worlds with room for at least so many actors, scripts and parts an env."""
+    return worlds._replace(actors=_wider(worlds.actors, actors), scripts=_wider(worlds.scripts, scripts), parts=_wider(worlds.parts, parts))
+
+
+def _wider(rows: NDArray[np.void], columns: int) -> NDArray[np.void]:
+    """The same rows with at least so many columns."""
+    if columns <= rows.shape[1]:
+        return rows
+    wider = np.zeros((len(rows), columns), rows.dtype)
+    wider[:, : rows.shape[1]] = rows
+    return wider

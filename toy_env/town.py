@@ -4,7 +4,7 @@ Few arrays, because a compiled function pays for each array that it is handed, w
 records, because a kernel reads most of a lane or a sample at once. Knows nothing of envs; made once a town and simulator.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,12 @@ PLACE_STEP_M = 6.0
 """Distance between two places on a lane."""
 STRAIGHT_RAD = 0.6
 """A junction lane that turns by less goes straight on."""
+BEND_BRAKE = 2.5
+"""m/s^2 at which traffic slows down for a bend, and for the end of a lane that turns off."""
+STRAY_M = 0.4
+"""A lane is straight ahead of a sample as far as it stays within this of the sample's direction."""
+STRAIGHT_SAMPLES = 40
+"""So many samples ahead are looked at for that."""
 
 LANE = np.dtype(
     [
@@ -27,15 +33,16 @@ LANE = np.dtype(
         ("last", "i8"),
         ("length", "f8"),
         ("speed_limit", "f8"),
+        ("bend_square", "f8"),  # of its first sample
         ("junction", "i8"),
         ("entry", "i8"),
         ("signal", "i8"),
         ("turns_left", "?"),  # in a junction, across the oncoming traffic
         ("near_edge", "f8"),  # m from the centre to the right edge of the road
         ("far_edge", "f8"),  # m from the centre to the left edge of the road, over the lanes of both directions
-        ("succ_first", "i8"),  # its rows of `successors`: succ_first .. succ_end - 1
+        ("succ_first", "i8"),  # its successors: rows succ_first .. succ_end - 1 of `table`
         ("succ_end", "i8"),
-        ("conflict_first", "i8"),  # likewise of `conflicts`
+        ("conflict_first", "i8"),  # likewise the lanes whose ways its own crosses
         ("conflict_end", "i8"),
     ],
     align=True,
@@ -46,23 +53,46 @@ SAMPLE = np.dtype(
     [
         ("x", "f8"),
         ("y", "f8"),
-        ("z", "f8"),
-        ("yaw", "f8"),
         ("s", "f8"),
-        ("half_width", "f8"),
-        ("bend_speed", "f8"),  # m/s at which the bend here costs LATERAL_ACCEL, at most 100
-        ("lane", "i8"),
+        ("yaw", "f8"),
+        ("z", "f4"),
+        ("x_slope", "f4"),  # of x, y and yaw by s, up to the next sample of the lane
+        ("y_slope", "f4"),
+        ("yaw_slope", "f4"),
+        ("half_width", "f4"),
+        ("bend_square", "f4"),  # (m/s)^2: as fast as the bends from here to the lane's end allow who brakes with BEND_BRAKE
+        ("straight_m", "f4"),  # how far ahead the lane is straight
+        ("lane", "i4"),
     ],
     align=True,
 )
-"""A sample of a lane's centre line, likewise."""
+"""A sample of a lane's centre line, likewise. 64 bytes: one line of a cache."""
 
 SIGNAL = np.dtype([("junction", "i8"), ("phase", "i8"), ("phases", "i8")], align=True)
 """A traffic light, likewise."""
 
 
+GRID = np.dtype(
+    [
+        ("cell_m", "f8"),
+        ("cell_x0", "f8"),
+        ("cell_y0", "f8"),
+        ("cell_nx", "i8"),
+        ("cell_ny", "i8"),
+        ("cell_first", "i8"),  # row of `table` with the first cell's begin; its samples are the rows from that begin to the next one's
+        ("block_x0", "f8"),
+        ("block_y0", "f8"),
+        ("block_nx", "i8"),
+        ("block_ny", "i8"),
+        ("block_first", "i8"),  # likewise of the square blocks of BLOCK_M, row-major, and the places in them
+    ],
+    align=True,
+)
+"""The spatial index of `Roads`, and that of the places where an actor may be put."""
+
+
 class Town(NamedTuple):
-    """The arrays of a town; L lanes, S samples, T lights, Q places."""
+    """The arrays of a town; L lanes, S samples, T lights."""
 
     lanes: NDArray[np.void]
     """(L,) LANE."""
@@ -70,24 +100,11 @@ class Town(NamedTuple):
     """(S,) SAMPLE."""
     signals: NDArray[np.void]
     """(T,) SIGNAL."""
-    successors: NDArray[np.int64]
-    conflicts: NDArray[np.int64]
-    cell_start: NDArray[np.int64]
-    cell_sample: NDArray[np.int64]
-    """The spatial index, as in `Roads`."""
-    cell_m: float
-    cell_x0: float
-    cell_y0: float
-    cell_nx: int
-    cell_ny: int
-    block_start: NDArray[np.int64]
-    """(nx * ny + 1,) rows of `place`, CSR over square blocks of BLOCK_M, row-major."""
-    place: NDArray[np.int64]
-    """(Q,) samples of driving lanes outside junctions where an actor may be put, PLACE_STEP_M apart, by block."""
-    block_x0: float
-    block_y0: float
-    block_nx: int
-    block_ny: int
+    table: NDArray[np.int64]
+    """All lists of numbers, one after the other: successors, conflicts, cells and their samples, blocks and their places.
+    A place is a sample of a driving lane outside junctions; on a lane they are PLACE_STEP_M apart."""
+    grid: NDArray[np.void]
+    """(1,) GRID."""
 
 
 def survey(network: RoadNetwork) -> Town:
@@ -99,33 +116,56 @@ def survey(network: RoadNetwork) -> Town:
     roads = network.roads
     if not (roads.kind == LaneKind.DRIVING).any():
         raise UsageError(f"town {network.town}: the map has no driving lane, so nothing can drive there; choose another map")
+    table = _Table()
+    successors, conflicts = table.add(roads.succ), table.add(roads.conflict)
+    return Town(
+        lanes=_lanes(roads, successors, conflicts),
+        samples=_samples(roads),
+        signals=_rows(SIGNAL, junction=roads.signal_junction, phase=roads.signal_phase, phases=roads.signal_phases),
+        grid=_grid(roads, table),
+        table=table.joined(),
+    )
+
+
+class _Table:
+    """Lists of numbers, put one after the other."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.int64]] = []
+        self._used = 0
+
+    def add(self, numbers: NDArray[np.integer[Any]]) -> int:
+        """Where the list begins."""
+        self._parts.append(np.array(numbers, np.int64))
+        self._used += len(numbers)
+        return self._used - len(numbers)
+
+    def add_groups(self, begins: NDArray[np.integer[Any]], members: NDArray[np.integer[Any]]) -> int:
+        """Likewise of lists in CSR form: where the begins of the groups are listed, as rows of this table."""
+        return self.add(np.array(begins, np.int64) + self.add(members))
+
+    def joined(self) -> NDArray[np.int64]:
+        """All of it."""
+        return np.concatenate(self._parts)
+
+
+def _grid(roads: Roads, table: _Table) -> NDArray[np.void]:
+    """The two spatial indices; their lists go into the table."""
     place = _places(roads)
     column = np.floor(roads.x[place] / BLOCK_M).astype(np.int64)
     row = np.floor(roads.y[place] / BLOCK_M).astype(np.int64)
     nx, ny = int(np.ptp(column)) + 1, int(np.ptp(row)) + 1
     block = (row - row.min()) * nx + column - column.min()
-    block_start = np.zeros(nx * ny + 1, np.int64)
-    np.cumsum(np.bincount(block, minlength=nx * ny), out=block_start[1:])
-    return Town(
-        lanes=_lanes(roads),
-        samples=_samples(roads),
-        signals=_rows(SIGNAL, junction=roads.signal_junction, phase=roads.signal_phase, phases=roads.signal_phases),
-        successors=np.array(roads.succ, np.int64),
-        conflicts=np.array(roads.conflict, np.int64),
-        cell_start=np.array(roads.cell_start, np.int64),
-        cell_sample=np.array(roads.cell_sample, np.int64),
-        cell_m=float(roads.cell_m),
-        cell_x0=float(roads.cell_x0),
-        cell_y0=float(roads.cell_y0),
-        cell_nx=int(roads.cell_nx),
-        cell_ny=int(roads.cell_ny),
-        block_start=block_start,
-        place=place[np.argsort(block, kind="stable")],
-        block_x0=float(column.min()) * BLOCK_M,
-        block_y0=float(row.min()) * BLOCK_M,
-        block_nx=nx,
-        block_ny=ny,
-    )
+    begins = np.zeros(nx * ny + 1, np.int64)
+    np.cumsum(np.bincount(block, minlength=nx * ny), out=begins[1:])
+    grid = np.zeros(1, GRID)
+    for name in ("cell_m", "cell_x0", "cell_y0", "cell_nx", "cell_ny"):
+        grid[name] = getattr(roads, name)
+    grid["cell_first"] = table.add_groups(roads.cell_start, roads.cell_sample)
+    grid["block_x0"], grid["block_y0"] = column.min() * BLOCK_M, row.min() * BLOCK_M
+    grid["block_nx"], grid["block_ny"] = nx, ny
+    grid["block_first"] = table.add_groups(begins, place[np.argsort(block, kind="stable")])
+    return grid
 
 
 def _rows(kind: np.dtype[np.void], **fields: NDArray[np.generic]) -> NDArray[np.void]:
@@ -136,7 +176,8 @@ def _rows(kind: np.dtype[np.void], **fields: NDArray[np.generic]) -> NDArray[np.
     return rows
 
 
-def _lanes(roads: Roads) -> NDArray[np.void]:
+def _lanes(roads: Roads, successors: int, conflicts: int) -> NDArray[np.void]:
+    """LANE of all lanes, whose successors and conflicts begin at these rows of the table."""
     near_edge, far_edge = _edges(roads)
     return _rows(
         LANE,
@@ -144,20 +185,25 @@ def _lanes(roads: Roads) -> NDArray[np.void]:
         last=roads.start[1:] - 1,
         length=roads.s[roads.start[1:] - 1],
         speed_limit=roads.speed_limit,
+        bend_square=_bend_square(roads)[roads.start[:-1]],
         junction=roads.junction,
         entry=roads.entry,
         signal=roads.signal,
         turns_left=_turns_left(roads),
         near_edge=near_edge,
         far_edge=far_edge,
-        succ_first=roads.succ_start[:-1],
-        succ_end=roads.succ_start[1:],
-        conflict_first=roads.conflict_start[:-1],
-        conflict_end=roads.conflict_start[1:],
+        succ_first=roads.succ_start[:-1] + successors,
+        succ_end=roads.succ_start[1:] + successors,
+        conflict_first=roads.conflict_start[:-1] + conflicts,
+        conflict_end=roads.conflict_start[1:] + conflicts,
     )
 
 
 def _samples(roads: Roads) -> NDArray[np.void]:
+    after = np.minimum(np.arange(len(roads.s)) + 1, roads.start[roads.sample_lane + 1] - 1)
+    span = roads.s[after] - roads.s
+    step = np.where(span > 0.0, span, np.inf)
+    turn = (roads.yaw[after] - roads.yaw + np.pi) % (2 * np.pi) - np.pi
     return _rows(
         SAMPLE,
         x=roads.x,
@@ -166,7 +212,11 @@ def _samples(roads: Roads) -> NDArray[np.void]:
         yaw=roads.yaw,
         s=roads.s,
         half_width=roads.half_width,
-        bend_speed=_bend_speed(roads),
+        x_slope=(roads.x[after] - roads.x) / step,
+        y_slope=(roads.y[after] - roads.y) / step,
+        yaw_slope=turn / step,
+        bend_square=_bend_square(roads),
+        straight_m=_straight(roads),
         lane=roads.sample_lane,
     )
 
@@ -186,14 +236,34 @@ def _places(roads: Roads) -> NDArray[np.int64]:
     return np.array(chosen, np.int64)
 
 
-def _bend_speed(roads: Roads) -> NDArray[np.float64]:
-    """Speed by sample from the change of heading between its neighbours on the same lane."""
+def _bend_square(roads: Roads) -> NDArray[np.float64]:
+    """By sample: the square of the speed at which the bend there costs LATERAL_ACCEL, lowered where the lane bends more further on."""
     before = np.maximum(np.arange(len(roads.s)) - 1, roads.start[roads.sample_lane])
     after = np.minimum(np.arange(len(roads.s)) + 1, roads.start[roads.sample_lane + 1] - 1)
     turned = np.abs((roads.yaw[after] - roads.yaw[before] + np.pi) % (2 * np.pi) - np.pi)
     curvature = turned / np.maximum(roads.s[after] - roads.s[before], 0.1)
-    speed: NDArray[np.float64] = np.minimum(np.sqrt(LATERAL_ACCEL / np.maximum(curvature, 1e-6)), 100.0)
-    return speed
+    square: NDArray[np.float64] = np.minimum(LATERAL_ACCEL / np.maximum(curvature, 1e-6), 1.0e4)
+    for lane in range(len(roads.length)):
+        part = slice(roads.start[lane], roads.start[lane + 1])
+        # with u(s) = v^2(s) + 2 a s, braking keeps u, so what is allowed here is the least u from here on
+        energy = square[part] + 2.0 * BEND_BRAKE * roads.s[part]
+        square[part] = np.minimum.accumulate(energy[::-1])[::-1] - 2.0 * BEND_BRAKE * roads.s[part]
+    return square
+
+
+def _straight(roads: Roads) -> NDArray[np.float64]:
+    """By sample: m ahead on the same lane to the last sample before the first that lies more than STRAY_M off its direction."""
+    here = np.arange(len(roads.s))
+    last = roads.start[roads.sample_lane + 1] - 1
+    cos, sin = np.cos(roads.yaw), np.sin(roads.yaw)
+    straight = np.zeros(len(here))
+    going = np.ones(len(here), np.bool_)
+    for count in range(1, STRAIGHT_SAMPLES + 1):
+        ahead = np.minimum(here + count, last)
+        aside = (roads.y[ahead] - roads.y) * cos - (roads.x[ahead] - roads.x) * sin
+        going &= (here + count <= last) & (np.abs(aside) <= STRAY_M)
+        straight[going] = (roads.s[ahead] - roads.s)[going]
+    return straight
 
 
 def _turns_left(roads: Roads) -> NDArray[np.bool_]:

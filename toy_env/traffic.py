@@ -7,11 +7,11 @@ each at its own tick, and keeps its acceleration in between: its reaction time.
 import math
 
 from carla_rl.types import TICK_S, ObjectKind
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.junctions import must_wait
-from toy_env.paths import BRIDGE_M, CLEAR, gap_on_path, next_lane, put
+from toy_env.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M, gap_on_path, next_lane, put
 from toy_env.state import Record, Role
-from toy_env.town import Town
+from toy_env.town import BEND_BRAKE, STRAY_M, Town
 
 IDM_ACCEL = 2.0
 """m/s^2."""
@@ -48,7 +48,7 @@ PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
 TRAFFIC = int(Role.TRAFFIC)
 
 
-@compiled
+@rule
 def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float) -> float:
     """Acceleration in m/s^2 of a vehicle that wishes to go `wish` m/s and follows something `gap` m ahead of its bumper."""
     ratio = speed / max(wish, 0.5)
@@ -61,55 +61,63 @@ def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float
     return max(IDM_ACCEL * (free - near * near), -HARDEST_BRAKE)
 
 
-@compiled
-def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[float, int, float]:
-    """What the path itself asks: (speed in m/s, junction lane around or ahead or -1, m from the centre to its start).
+@rule
+def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[float, int, float, int, float]:
+    """What the path itself asks, and where it leads: (speed in m/s, next lane or -1, m from the centre to its start, the lane after, m).
 
     The speed is the lane's limit as this driver takes it, lowered in time for bends and lower limits within `reach` m.
+    Sets the junction ahead.
     """
     factor = world.speed_factor * me.eagerness
-    lane, k = me.lane, me.sample
-    entry, entry_m = -1, CLEAR
-    if town.lanes[lane].junction >= 0:
-        entry, entry_m = lane, -me.s
+    lane, k, lead = me.lane, me.sample, LEAD_S * me.speed
+    junction = town.lanes[lane].junction
+    me.entry, me.entry_m = -1, CLEAR
+    if junction >= 0:
+        me.entry, me.entry_m = lane, -me.s
     limit = town.lanes[lane].speed_limit * factor
-    square = limit * limit
-    offset = -me.s
-    while True:
-        gone = offset + town.samples[k].s
-        cap = min(limit, town.samples[k].bend_speed)
-        square = min(square, cap * cap + 2.0 * IDM_BRAKE * max(gone - LEAD_S * me.speed, 0.0))
+    square = min(limit * limit, town.samples[k].bend_square)
+    while k < town.lanes[lane].last and town.samples[k].s < me.s + lead:
         k += 1
-        if k <= town.lanes[lane].last:
-            if gone > reach:
-                break
-            continue
-        offset += town.lanes[lane].length
-        before, lane = lane, next_lane(town, me.seed, lane)
-        if lane < 0 or offset > reach:
+        square = min(square, town.samples[k].bend_square + 2.0 * BEND_BRAKE * max(town.samples[k].s - me.s - lead, 0.0))
+    following, following_m, third, third_m = -1, CLEAR, -1, CLEAR
+    gone = town.lanes[lane].length - me.s
+    while gone <= reach:
+        lane = next_lane(town, me.seed, lane)
+        if lane < 0:
             break
-        if entry < 0 and town.lanes[lane].junction >= 0 and town.lanes[lane].junction != town.lanes[before].junction:
-            entry, entry_m = lane, offset
-        limit = town.lanes[lane].speed_limit * factor
-        k = town.lanes[lane].first
-    return math.sqrt(square), entry, entry_m
+        if following < 0:
+            following, following_m = lane, gone
+        elif third < 0:
+            third, third_m = lane, gone
+        ahead = town.lanes[lane]
+        if me.entry < 0 and ahead.junction >= 0 and ahead.junction != junction:
+            me.entry, me.entry_m = lane, gone
+        limit = ahead.speed_limit * factor
+        square = min(square, min(limit * limit, ahead.bend_square) + 2.0 * BEND_BRAKE * max(gone - lead, 0.0))
+        gone += ahead.length
+        junction = ahead.junction
+    return math.sqrt(square), following, following_m, third, third_m
 
 
-@compiled
-def gap_to_vehicle(town: Town, me: Record, other: Record, following: int, reach: float) -> tuple[float, float]:
-    """As `gap_on_path`, read off the lanes where both are on the same or the next one."""
-    if other.role == TRAFFIC:
-        if other.lane == me.lane:
-            if other.s <= me.s:
-                return CLEAR, 0.0
-            return other.s - me.s - other.half_length - me.half_length, 1.0
-        if other.lane == following:
-            return town.lanes[me.lane].length - me.s + other.s - other.half_length - me.half_length, 1.0
-    gap, along = gap_on_path(town, me, reach, other.x, other.y, other.yaw, other.half_length, other.half_width)
-    return gap, along
+@rule
+def gap_to(
+    town: Town, me: Record, reach: float, straight_m: float, x: float, y: float, yaw: float, half_length: float, half_width: float
+) -> tuple[float, float]:
+    """As `gap_on_path`, for a box on the way ahead: the lane is straight for `straight_m` m, and what is beside that is not on the path."""
+    c, s = math.cos(me.yaw), math.sin(me.yaw)
+    ahead, aside = (x - me.x) * c + (y - me.y) * s, (y - me.y) * c - (x - me.x) * s
+    if ahead < -1.0:
+        return CLEAR, 0.0
+    cd = math.cos(yaw - me.yaw)
+    sd = math.sqrt(max(0.0, 1.0 - cd * cd))
+    along, across = half_length * abs(cd) + half_width * sd, half_length * sd + half_width * abs(cd)
+    if ahead + along < straight_m and abs(aside + me.lateral) > across + me.half_width + SIDE_ROOM_M + STRAY_M:
+        return CLEAR, 0.0
+    gap, turned = gap_on_path(town, me, reach, x, y, yaw, half_length, half_width)
+    return gap, turned
 
 
-@compiled
+@rule
 def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     """Set the acceleration of vehicle j from all that it sees."""
     me = actors[j]
@@ -117,42 +125,45 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
         me.acceleration = -SCRIPT_BRAKE
         return
     reach = 10.0 + 3.0 * me.speed
-    wish, me.entry, me.entry_m = look_ahead(town, world, me, max(reach, 30.0))
+    wish, following, following_m, third, third_m = look_ahead(town, world, me, max(reach, 30.0))
     pull = idm(me.speed, wish, CLEAR, 0.0, world.headway_s)
     if me.speed > wish:
         # the law alone lags behind a wish that falls towards a bend
         pull = min(pull, max((wish - me.speed) / CATCH_UP_S, -HARDEST_BRAKE))
-    following = next_lane(town, me.seed, me.lane)
-    c, s = math.cos(me.yaw), math.sin(me.yaw)
+    junction = town.lanes[me.entry].junction if me.entry >= 0 else -2
+    straight_m = town.samples[me.sample].straight_m - (me.s - town.samples[me.sample].s)
     far = (reach + 3.0) * (reach + 3.0)
-    for k in range(-1, world.actors):
-        if k == j:
-            continue
-        if k < 0:
-            x, y, z, speed = world.x, world.y, world.z, world.speed
-        else:
-            if actors[k].kind == 0:
-                continue
-            x, y, z, speed = actors[k].x, actors[k].y, actors[k].z, actors[k].speed
-        dx, dy = x - me.x, y - me.y
-        if dx * dx + dy * dy > far or dx * c + dy * s < -1.0 or abs(z - me.z) > BRIDGE_M:
-            continue
-        room = 0.0
-        if k < 0:
-            gap, along = gap_on_path(town, me, reach, x, y, world.yaw, world.half_length, world.half_width)
-        else:
-            gap, along = gap_to_vehicle(town, me, actors[k], following, reach)
-            if actors[k].kind == PEDESTRIAN:
-                room = PEDESTRIAN_ROOM_M
+    dx, dy = world.x - me.x, world.y - me.y
+    if dx * dx + dy * dy <= far and abs(world.z - me.z) <= BRIDGE_M:
+        gap, along = gap_to(town, me, reach, straight_m, world.x, world.y, world.yaw, world.half_length, world.half_width)
         if gap < CLEAR:
-            pull = min(pull, idm(me.speed, wish, gap - room, max(0.0, speed * along), world.headway_s))
+            pull = min(pull, idm(me.speed, wish, gap, max(0.0, world.speed * along), world.headway_s))
+    for k in range(world.actors):
+        other = actors[k]
+        dx, dy = other.x - me.x, other.y - me.y
+        if k == j or other.kind == 0 or dx * dx + dy * dy > far or abs(other.z - me.z) > BRIDGE_M:
+            continue
+        gap, along = CLEAR, 1.0
+        # other traffic is on the path, or on a lane that crosses it in a junction, or of no concern
+        if other.role != TRAFFIC or (town.lanes[other.lane].junction == junction and other.lane != me.lane):
+            gap, along = gap_to(town, me, reach, straight_m, other.x, other.y, other.yaw, other.half_length, other.half_width)
+            if other.kind == PEDESTRIAN:
+                gap -= PEDESTRIAN_ROOM_M
+        elif other.lane == me.lane and other.s > me.s:
+            gap = other.s - me.s - other.half_length - me.half_length
+        elif other.lane == following:
+            gap = following_m + other.s - other.half_length - me.half_length
+        elif other.lane == third:
+            gap = third_m + other.s - other.half_length - me.half_length
+        if gap < reach:
+            pull = min(pull, idm(me.speed, wish, gap, max(0.0, other.speed * along), world.headway_s))
     if must_wait(town, world, actors, j):
         line = me.entry_m - me.half_length - STOP_LINE_M + IDM_ROOM_M
         pull = min(pull, idm(me.speed, wish, line, 0.0, world.headway_s))
     me.acceleration = pull
 
 
-@compiled
+@rule
 def move(town: Town, me: Record) -> bool:
     """Drive one tick along the lanes. False where the road has ended."""
     after = max(me.speed + me.acceleration * TICK_S, 0.0)

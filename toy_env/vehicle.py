@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from carla_rl.types import TICK_S
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 
 
 class VehicleParameters(NamedTuple):
@@ -17,6 +17,13 @@ class VehicleParameters(NamedTuple):
     throttle_accel: float
     drag: float
     brake_accel: float
+    pedal_press_rate: float
+    pedal_release_rate: float
+    steer_rate: float
+    steer_return_rate: float
+    steer_limit_20: float
+    steer_limit_60: float
+    steer_limit_120: float
     half_length: float
     half_width: float
 
@@ -28,6 +35,7 @@ class VehicleModel:
     Wheel bases, steer gain and brake are the fit of World on Rails (Chen et al. 2021) to CARLA's ego. Its constant 0.563 m/s^2 of throttle
     would need 20 s to 40 km/h, so the throttle is 4.5 m/s^2 at full pedal less a linear drag: the regression in carla_garage's longitudinal
     controller gives the MKZ about 2.8 m/s^2 at throttle 0.75 and 30 km/h, and 0.75 * 4.5 - 0.06 * 8.33 = 2.88.
+    The rates are the defaults of Unreal Engine 4's wheeled vehicle, the steering limit that of CARLA's default steering curve.
     """
 
     front_base_m: float = -0.0908
@@ -42,6 +50,20 @@ class VehicleModel:
     """1/s: m/s^2 lost per m/s of speed."""
     brake_accel: float = 4.952
     """m/s^2 at full brake."""
+    pedal_press_rate: float = 6.0
+    """1/s: how fast a pedal follows a larger command."""
+    pedal_release_rate: float = 10.0
+    """1/s: how fast it follows a smaller one."""
+    steer_rate: float = 2.5
+    """1/s: how fast the wheel turns away from straight ahead."""
+    steer_return_rate: float = 5.0
+    """1/s: how fast it turns back."""
+    steer_limit_20: float = 0.9
+    """Share of the wheel's range that is left at 20 km/h,"""
+    steer_limit_60: float = 0.8
+    """at 60 km/h"""
+    steer_limit_120: float = 0.7
+    """and from 120 km/h on; linear in between, all of it at rest."""
     half_length: float = 2.45
     """m."""
     half_width: float = 1.03
@@ -49,9 +71,7 @@ class VehicleModel:
 
     def __post_init__(self) -> None:
         wrong = [
-            name
-            for name in ("rear_base_m", "steer_gain", "throttle_accel", "brake_accel", "half_length", "half_width")
-            if not getattr(self, name) > 0
+            name for name in VehicleParameters._fields if name not in ("front_base_m", "drag") and not 0 < getattr(self, name) < math.inf
         ]
         if wrong or self.drag < 0 or self.front_base_m + self.rear_base_m <= 0:
             raise ValueError(f"vehicle parameters out of range: {', '.join(wrong) or 'drag or wheel bases'} in {self}")
@@ -62,18 +82,35 @@ class VehicleModel:
         return VehicleParameters(**asdict(self))
 
 
-@compiled
+@rule
+def follow(value: float, command: float, up: float, down: float) -> float:
+    """A pedal or wheel after a tick in which it follows its command: by `up` 1/s away from zero, by `down` 1/s towards it."""
+    rate = up if abs(command) > abs(value) and command * value >= 0.0 else down
+    return value + min(max(command - value, -rate * TICK_S), rate * TICK_S)
+
+
+@rule
+def steer_limit(vehicle: VehicleParameters, speed: float) -> float:
+    """Share of the wheel's range that can be used at a speed in m/s."""
+    kmh = 3.6 * speed
+    if kmh < 20.0:
+        return 1.0 + (vehicle.steer_limit_20 - 1.0) * kmh / 20.0
+    if kmh < 60.0:
+        return vehicle.steer_limit_20 + (vehicle.steer_limit_60 - vehicle.steer_limit_20) * (kmh - 20.0) / 40.0
+    return vehicle.steer_limit_60 + (vehicle.steer_limit_120 - vehicle.steer_limit_60) * min((kmh - 60.0) / 60.0, 1.0)
+
+
+@rule
 def bicycle(
     vehicle: VehicleParameters, yaw: float, speed: float, throttle: float, steer: float, brake: float
 ) -> tuple[float, float, float, float]:
     """One tick: (dx, dy in the map frame in m, change of yaw in rad, new speed in m/s). Steer is positive to the left; never reverses.
 
+    The pedals are in [0, 1] and the wheel in [-1, 1], where they are, not where they are commanded to; see `follow`.
     The speed changes linearly over the tick and the way is the chord of the arc, so constant controls give the exact
-    stopping distance and turning circle. A pedal beyond its range counts as its end.
+    stopping distance and turning circle.
     """
-    throttle = min(max(throttle, 0.0), 1.0)
-    brake = min(max(brake, 0.0), 1.0)
-    wheel = vehicle.steer_gain * min(max(steer, -1.0), 1.0)
+    wheel = vehicle.steer_gain * steer * steer_limit(vehicle, speed)
     pull = throttle * vehicle.throttle_accel - vehicle.drag * speed - brake * vehicle.brake_accel
     after = speed + pull * TICK_S
     if after <= 0.0:
@@ -82,7 +119,7 @@ def bicycle(
         way = 0.5 * speed * speed / -pull if speed > 0.0 else 0.0
     else:
         way = 0.5 * (speed + after) * TICK_S
-    slip = math.atan(vehicle.rear_base_m / (vehicle.front_base_m + vehicle.rear_base_m) * math.tan(wheel))
-    turn = way * math.sin(slip) / vehicle.rear_base_m
-    heading = yaw + slip + 0.5 * turn
+    tangent = vehicle.rear_base_m / (vehicle.front_base_m + vehicle.rear_base_m) * math.tan(wheel)
+    turn = way * tangent / (math.sqrt(1.0 + tangent * tangent) * vehicle.rear_base_m)
+    heading = yaw + math.atan(tangent) + 0.5 * turn
     return way * math.cos(heading), way * math.sin(heading), turn, after

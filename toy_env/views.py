@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from carla_rl.types import ROUTE_POINTS, Ego, Facts, Needs, Observation, Scene, Step
-from toy_env.observe import COLUMNS, see, see_signals
+from carla_rl.types import ROUTE_POINTS, Ego, Facts, Needs, Observation, RoomColumn, Scene, Step
+from toy_env.compiled import Bound, Threads
+from toy_env.observe import COLUMNS, TOLD, see, see_parallel, see_signals, tell
+from toy_env.routes import RoutePool
 from toy_env.state import Worlds
 from toy_env.town import Town
 
@@ -20,66 +22,90 @@ def ego(worlds: Worlds) -> Ego:
     return Ego(**{name: world[name].copy() for name in ("x", "y", "yaw", "speed", "yaw_rate", "acceleration")})
 
 
-def step(worlds: Worlds) -> Step:
-    """The state of all envs; an env that was never reset is at the origin with ending NONE."""
-    world = worlds.world
-    facts = Facts(
-        tick=world["tick"].copy(),
-        route_completion=world["completion"].copy(),
-        route_length=world["end_s"] - world["start_s"],
-        driven=world["driven"].copy(),
-        infractions=worlds.counts.copy(),
-        outside_share=world["outside_m"] / np.maximum(world["lanes_m"], 1e-9),
-        lateral=world["lateral"].copy(),
-        heading_error=world["heading_error"].copy(),
-        speed_limit=world["speed_limit"].copy(),
-    )
-    return Step(ego(worlds), facts, world["ending"].astype(np.int8))
+class Views:
+    """What is shown of the worlds, as far as some needs ask for it."""
 
+    def __init__(self, needs: Needs, threads: Threads) -> None:
+        self._needs = needs
+        self._see, self._see_signals, self._tell = threads.bound(see, see_parallel), Bound(see_signals), Bound(tell)
 
-def observation(
-    worlds: Worlds,
-    points: NDArray[np.void],
-    marks: NDArray[np.void],
-    groups: Groups,
-    needs: Needs,
-    images: Mapping[str, NDArray[np.uint8]],
-) -> Observation:
-    """What the needs ask for."""
-    world = worlds.world
-    num_envs = len(world)
+    def step(self, worlds: Worlds) -> Step:
+        """The state of all envs; an env that was never reset is at the origin with ending NONE."""
+        num_envs = len(worlds.world)
+        numbers = np.empty((TOLD, num_envs))
+        ticks, endings = np.empty(num_envs, np.int64), np.empty(num_envs, np.int8)
+        self._tell(worlds.world, numbers, ticks, endings)
+        x, y, yaw, speed, yaw_rate, acceleration, completion, length, driven, share, lateral, error, limit = numbers
+        facts = Facts(
+            tick=ticks,
+            route_completion=completion,
+            route_length=length,
+            driven=driven,
+            infractions=worlds.counts.copy(),
+            outside_share=share,
+            lateral=lateral,
+            heading_error=error,
+            speed_limit=limit,
+        )
+        return Step(Ego(x, y, yaw, speed, yaw_rate, acceleration), facts, endings)
 
-    def room(wanted: bool, *shape: int) -> NDArray[np.float32]:
-        return np.zeros((num_envs if wanted else 0, *shape), np.float32)
+    def observation(
+        self,
+        worlds: Worlds,
+        routes: RoutePool,
+        groups: Groups,
+        images: Mapping[str, NDArray[np.uint8]],
+    ) -> Observation:
+        """What the needs ask for."""
+        world, needs = worlds.world, self._needs
+        num_envs = len(world)
 
-    route, route_left = room(needs.route, ROUTE_POINTS, 2), room(needs.route)
-    objects = room(needs.objects > 0, needs.objects, COLUMNS)
-    light, stop_sign = room(needs.lights, 2), room(needs.lights, 2)
-    for town, rows in groups:
-        see(town, points, marks, worlds, rows, route, route_left, objects, light, stop_sign)
-    return Observation(
-        speed=world["speed"].astype(np.float32),
-        yaw_rate=world["yaw_rate"].astype(np.float32),
-        route=route if needs.route else None,
-        route_left=route_left if needs.route else None,
-        objects=objects if needs.objects else None,
-        light=light if needs.lights else None,
-        stop_sign=stop_sign if needs.lights else None,
-        speed_limit=world["speed_limit"].astype(np.float32) if needs.speed_limit else None,
-        images=images,
-    )
+        def rows_for(wanted: bool, *shape: int) -> NDArray[np.float32]:
+            return np.zeros((num_envs if wanted else 0, *shape), np.float32)
 
+        route, route_left = rows_for(needs.route, ROUTE_POINTS, 2), rows_for(needs.route)
+        objects = rows_for(needs.objects > 0, needs.objects, COLUMNS)
+        light, stop_sign = rows_for(needs.lights, 2), rows_for(needs.lights, 2)
+        room = rows_for(needs.room, ROUTE_POINTS, len(RoomColumn))
+        for town, rows in groups:
+            self._see(
+                len(rows),
+                town,
+                routes.line,
+                routes.room,
+                routes.marks,
+                worlds,
+                rows,
+                route,
+                route_left,
+                objects,
+                light,
+                stop_sign,
+                room,
+            )
+        return Observation(
+            speed=world["speed"].astype(np.float32),
+            yaw_rate=world["yaw_rate"].astype(np.float32),
+            route=route if needs.route else None,
+            route_left=route_left if needs.route else None,
+            objects=objects if needs.objects else None,
+            light=light if needs.lights else None,
+            stop_sign=stop_sign if needs.lights else None,
+            speed_limit=world["speed_limit"].astype(np.float32) if needs.speed_limit else None,
+            room=room if needs.room else None,
+            images=images,
+        )
 
-def scene(worlds: Worlds, groups: Groups) -> Scene:
-    """All actors and lights."""
-    rows = worlds.actors
-    actors = np.stack(
-        [rows[name].astype(np.float32) for name in ("id", "kind", "x", "y", "yaw", "speed", "half_length", "half_width")], axis=-1
-    )
-    used = (rows["kind"] != 0) & (np.arange(rows.shape[1]) < worlds.world["actors"][:, None])
-    actors[~used] = 0.0
-    signals = max((len(town.signals) for town, _ in groups), default=0)
-    lights = np.zeros((len(rows), signals), np.int8)
-    for town, envs in groups:
-        see_signals(town, worlds, envs, lights)
-    return Scene(actors, lights)
+    def scene(self, worlds: Worlds, groups: Groups) -> Scene:
+        """All actors and lights."""
+        rows = worlds.actors
+        actors = np.stack(
+            [rows[name].astype(np.float32) for name in ("id", "kind", "x", "y", "yaw", "speed", "half_length", "half_width")], axis=-1
+        )
+        used = (rows["kind"] != 0) & (np.arange(rows.shape[1]) < worlds.world["actors"][:, None])
+        actors[~used] = 0.0
+        signals = max((len(town.signals) for town, _ in groups), default=0)
+        lights = np.zeros((len(rows), signals), np.int8)
+        for town, envs in groups:
+            self._see_signals(town, worlds, envs, lights)
+        return Scene(actors, lights)

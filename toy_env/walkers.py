@@ -4,7 +4,7 @@ import math
 
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S
-from toy_env.compiled import compiled
+from toy_env.compiled import rule
 from toy_env.paths import put
 from toy_env.rng import uniform
 from toy_env.spawn import KERB_M, NONE
@@ -25,7 +25,7 @@ FREE_S = 1.5
 """s that must be left, after the walker is over, before whatever comes."""
 
 
-@compiled
+@rule
 def comes_too_soon(me: Record, x: float, y: float, yaw: float, speed: float, need_s: float) -> bool:
     """Whether a vehicle that keeps its speed and heading is at the walker's place within `need_s` s."""
     dx, dy = me.x - x, me.y - y
@@ -34,7 +34,7 @@ def comes_too_soon(me: Record, x: float, y: float, yaw: float, speed: float, nee
     return bool(aside < 12.0 and -4.0 < ahead < 5.0 + speed * need_s)
 
 
-@compiled
+@rule
 def road_is_free(town: Town, world: Record, actors: Record, me: Record) -> bool:
     """Whether the walker gets across before anything arrives."""
     need_s = (town.lanes[me.lane].near_edge + town.lanes[me.lane].far_edge) / (WALK_MPS * me.eagerness) + FREE_S
@@ -47,7 +47,7 @@ def road_is_free(town: Town, world: Record, actors: Record, me: Record) -> bool:
     return True
 
 
-@compiled
+@rule
 def walk(town: Town, world: Record, actors: Record, j: int) -> None:
     """Move walker j by one tick."""
     me = actors[j]
@@ -78,14 +78,3 @@ def walk(town: Town, world: Record, actors: Record, j: int) -> None:
             me.mode, me.mode_tick = WALK, world.tick
     put(town, me)
     me.yaw = wrap(me.yaw + turn)
-
-
-@compiled
-def cross(town: Town, me: Record, over_m: float) -> None:
-    """Move a scripted pedestrian that has stepped out: to the left at its own speed until it is `over_m` m left of the lane's centre."""
-    if me.lateral < over_m:
-        me.lateral += me.speed * TICK_S
-    else:
-        me.speed = 0.0
-    put(town, me)
-    me.yaw = wrap(me.yaw + 0.5 * math.pi)

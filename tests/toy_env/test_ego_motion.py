@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_roads import episode, pedals, put_ego, route, started, straight
 
-from toy_env.vehicle import VehicleModel, bicycle
+from toy_env.vehicle import VehicleModel, bicycle, follow, steer_limit
 
 MODEL = VehicleModel()
 
@@ -38,10 +38,11 @@ def test_metres_after_two_seconds_of_full_throttle() -> None:
 
 
 def test_turning_circle_at_full_steer() -> None:
-    # slip = atan(1.4178 / 1.327 * tan(0.36848)) = 0.3914 rad, radius = 1.4178 / sin(slip) = 3.717 m
-    slip = math.atan(1.4178 / (1.4178 - 0.0908) * math.tan(0.36848))
+    # at 2 m/s = 7.2 km/h the wheel has 1 - 0.1 * 7.2 / 20 = 96.4 % of its range: 0.355215 rad
+    # slip = atan(1.4178 / 1.327 * tan(0.355215)) = 0.3773 rad, radius = 1.4178 / sin(slip) = 3.848 m
+    slip = math.atan(1.4178 / (1.4178 - 0.0908) * math.tan(0.964 * 0.36848))
     radius = 1.4178 / math.sin(slip)
-    assert radius == pytest.approx(3.717, abs=0.001)
+    assert radius == pytest.approx(3.848, abs=0.001)
     frictionless = VehicleModel(drag=0.0).parameters
     x = y = yaw = 0.0
     corners = []
@@ -67,8 +68,34 @@ def test_throttle_matches_the_fit_at_30_kmh() -> None:
     assert (speed - 30.0 / 3.6) / 0.05 == pytest.approx(2.875, abs=0.001)
 
 
-def test_pedals_beyond_their_range_count_as_their_end() -> None:
-    assert bicycle(MODEL.parameters, 0.0, 5.0, 7.0, -9.0, 0.0) == bicycle(MODEL.parameters, 0.0, 5.0, 1.0, -1.0, 0.0)
+def test_the_wheel_has_less_range_at_speed() -> None:
+    # 0, 10, 20, 40, 60, 90, 120 and 200 km/h on the line through (0, 1), (20, 0.9), (60, 0.8), (120, 0.7)
+    found = [steer_limit(MODEL.parameters, kmh / 3.6) for kmh in (0, 10, 20, 40, 60, 90, 120, 200)]
+    assert found == pytest.approx([1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.7])
+
+
+def test_pedals_and_wheel_follow_their_commands() -> None:
+    # 6 / s up and 10 / s down: 0.3 and 0.5 a tick
+    throttle = [0.0]
+    for command in (1.0, 1.0, 1.0, 1.0, 0.2, 0.2, 0.0):
+        throttle.append(follow(throttle[-1], command, 6.0, 10.0))
+    assert throttle == pytest.approx([0.0, 0.3, 0.6, 0.9, 1.0, 0.5, 0.2, 0.0])
+    # from full left to full right: back at 5 / s, then out at 2.5 / s
+    steer = [1.0]
+    for _ in range(13):
+        steer.append(follow(steer[-1], -1.0, 2.5, 5.0))
+    assert steer == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0, -0.125, -0.25, -0.375, -0.5, -0.625, -0.75, -0.875, -1.0, -1.0])
+
+
+def test_commands_beyond_their_range_count_as_their_end() -> None:
+    network = straight()
+    steps = []
+    for throttle, steer in ((7.0, -9.0), (1.0, -1.0)):
+        toy = started(network, episode(route(network, [0])))
+        for _ in range(10):
+            step = toy.step(pedals(throttle=throttle, steer=steer))
+        steps.append(step.ego)
+    assert (steps[0].x, steps[0].yaw, steps[0].speed) == (steps[1].x, steps[1].yaw, steps[1].speed)
 
 
 def test_parameters_out_of_range_are_refused() -> None:
@@ -80,10 +107,12 @@ def test_the_simulator_reports_motion_of_the_tick() -> None:
     network = straight()
     toy = started(network, episode(route(network, [0])))
     put_ego(toy, 50.0, speed=10.0)
+    # the brake is at 0.3 after the first tick
     step = toy.step(pedals(brake=1.0))
-    assert step.ego.acceleration[0] == pytest.approx(-4.952 - 0.6)
-    assert step.ego.speed[0] == pytest.approx(10.0 - 0.05 * 5.552)
-    assert step.ego.x[0] == pytest.approx(50.0 + 0.05 * (10.0 - 0.025 * 5.552))
+    slower = 0.3 * 4.952 + 0.6
+    assert step.ego.acceleration[0] == pytest.approx(-slower)
+    assert step.ego.speed[0] == pytest.approx(10.0 - 0.05 * slower)
+    assert step.ego.x[0] == pytest.approx(50.0 + 0.05 * (10.0 - 0.025 * slower))
     assert step.facts.driven[0] == pytest.approx(step.ego.x[0] - 50.0)
     step = toy.step(pedals(steer=0.2))
     assert step.ego.yaw_rate[0] == pytest.approx(step.ego.yaw[0] / 0.05)

@@ -1,10 +1,25 @@
 """Scripted actors: the pure rules, and how the toy plays them."""
 
+import math
+
 import pytest
 from small_roads import episode, pedals, put_ego, put_vehicle, route, started, straight
 
 from carla_rl.errors import UsageError
-from carla_rl.scenario.behaviours import LEAD_M, crossing_pace, leads, steps_out, stopping_distance
+from carla_rl.scenario.behaviours import (
+    LEAD_M,
+    arrival_speed,
+    arrives_within,
+    aside_at,
+    control_noise,
+    crossing_pace,
+    flow_gap,
+    has_let_by,
+    leads,
+    runner_speed,
+    steps_out,
+    stopping_distance,
+)
 from carla_rl.scenario.model import ScriptedActor, Traffic
 from carla_rl.types import Infraction, ObjectColumn, ObjectKind
 from toy_env.simulator import ToySimulator
@@ -36,6 +51,14 @@ def test_the_pace_lets_both_meet() -> None:
     assert crossing_pace(18.0, 8.0, 2.55, 2.0) == pytest.approx(2.55 / 2.25)
     assert crossing_pace(5.0, 8.0, 2.55, 2.0) == 2.0
     assert crossing_pace(8.0, 0.0, 2.55, 2.0) == 0.8
+
+
+def test_the_speed_of_who_runs_a_red_light() -> None:
+    # the ego needs 3 s for 30 m, in which 13 m/s go 39 m; never slower than 0.6 of 16 m/s
+    assert runner_speed(30.0, 10.0, 39.0, 16.0) == pytest.approx(13.0)
+    assert runner_speed(30.0, 5.0, 39.0, 16.0) == pytest.approx(9.6)
+    assert runner_speed(10.0, 10.0, 39.0, 16.0) == 16.0
+    assert runner_speed(0.0, 10.0, 39.0, 16.0) == 16.0
 
 
 def test_who_leads() -> None:
@@ -74,7 +97,7 @@ def test_a_driver_who_does_not_react_hits_it_and_one_who_reacts_does_not() -> No
     for _ in range(200):
         objects = awake.observe().objects
         assert objects is not None
-        seen_for += objects[0, 0, ObjectColumn.SPEED] > 0
+        seen_for += objects[0, :, ObjectColumn.SPEED].max() > 0
         awake.step(pedals(brake=0.8) if seen_for > 20 else pedals(throttle=0.11))
     assert awake.events(0) == ()
 
@@ -89,7 +112,7 @@ def test_the_pedestrian_leaves_the_road_on_the_other_side() -> None:
 
 
 def test_the_leading_vehicle_brakes_hard_for_four_seconds() -> None:
-    script = ScriptedActor(type="HardBreakRoute", x=60.0, y=0.0)
+    script = ScriptedActor(type="HardBreakRoute", x=60.0, y=0.0, parameters={"duration": 4.0})
     toy = started(STRAIGHT, episode(LINE, actors=(script,), traffic=Traffic(vehicles=1, speed_factor=1.0)))
     put_ego(toy, 59.0, speed=3.0)
     put_vehicle(toy, 0, lane=0, s=85.0, speed=9.0)
@@ -111,5 +134,39 @@ def test_scripts_behind_a_start_midway_are_over() -> None:
 
 def test_a_parameter_that_is_no_number_is_refused() -> None:
     wrong = PEDESTRIAN.model_copy(update={"parameters": {"distance": "far"}})
-    with pytest.raises(UsageError, match="distance must be a positive number"):
+    with pytest.raises(UsageError, match="distance must be a number above 0"):
         started(STRAIGHT, episode(LINE, actors=(wrong,)))
+
+
+def test_when_the_ego_is_near() -> None:
+    # 3 s at 5 m/s are 15 m
+    assert arrives_within(14.9, 5.0, 3.0, 10.0)
+    assert not arrives_within(15.1, 5.0, 3.0, 10.0)
+    assert arrives_within(9.9, 0.0, 3.0, 10.0)
+    assert arrives_within(-5.0, 0.0, 3.0, 0.0)
+
+
+def test_a_change_over_by_hand() -> None:
+    assert aside_at(5.0, 10.0, 20.0, 3.0, 0.0) == 3.0
+    # half way, and a quarter: 3 t^2 - 2 t^3 = 5 / 32
+    assert aside_at(20.0, 10.0, 20.0, 3.0, 0.0) == pytest.approx(1.5)
+    assert aside_at(15.0, 10.0, 20.0, 3.0, 0.0) == pytest.approx(3.0 - 3.0 * 5.0 / 32.0)
+    assert aside_at(40.0, 10.0, 20.0, 3.0, 0.0) == 0.0
+    assert aside_at(40.0, 10.0, 0.0, 3.0, 0.0) == 3.0
+
+
+def test_the_speed_to_arrive_together() -> None:
+    # the ego needs 4 s for 40 m, so 30 m take 7.5 m/s
+    assert arrival_speed(30.0, 40.0, 10.0, 20.0) == pytest.approx(7.5)
+    assert arrival_speed(30.0, 5.0, 10.0, 20.0) == 20.0
+    assert arrival_speed(30.0, -1.0, 10.0, 20.0) == 20.0
+
+
+def test_gaps_and_noise_and_who_is_ahead() -> None:
+    assert [flow_gap(25.0, 50.0, share) for share in (0.0, 0.5)] == [25.0, 37.5]
+    # Box and Muller: draws of 0 give 0
+    assert control_noise(0.05, 0.01, 0.2, 0.0, 0.0) == 0.05
+    assert control_noise(0.05, 0.01, 0.7, 0.0, 0.0) == -0.05
+    assert control_noise(0.0, 1.0, 0.2, 1.0 - math.exp(-0.5), 0.0) == pytest.approx(1.0)
+    assert has_let_by(10.0, 10.1)
+    assert not has_let_by(10.0, 9.9)

@@ -44,7 +44,7 @@ class TestToySimulator(SimulatorContract):
     def test_many_envs_on_one_or_two_threads_give_the_same_bits_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         if numba.config.NUMBA_NUM_THREADS < 2:
             pytest.skip("needs two threads")
-        monkeypatch.setattr("toy_env.simulator.PARALLEL_FROM", 2)
+        monkeypatch.setattr("toy_env.compiled.PARALLEL_FROM", 2)
         count = 20
         order = [EPISODES[k % 5] for k in range(count)]
         results = []
@@ -99,10 +99,10 @@ def test_mistakes_are_refused_before_anything_runs() -> None:
     off = ScriptedActor(type="DynamicObjectCrossing", x=1e4, y=0.0)
     with pytest.raises(UsageError, match="from the route"):
         toy.reset(np.array([0]), [replace(good, scenario=good.scenario.model_copy(update={"actors": (off,)}))])
-    unknown = ScriptedActor(name="it_1", type="YieldToEmergencyVehicle", x=0.0, y=0.0)
+    unknown = ScriptedActor(name="it_1", type="CrossingBicycleFlow", x=0.0, y=0.0)
     hard = replace(good, scenario=good.scenario.model_copy(update={"actors": (unknown,)}))
-    assert toy.unsupported(hard) == ("YieldToEmergencyVehicle",)
-    with pytest.raises(UsageError, match="cannot play YieldToEmergencyVehicle"):
+    assert toy.unsupported(hard) == ("CrossingBicycleFlow",)
+    with pytest.raises(UsageError, match="cannot play CrossingBicycleFlow"):
         toy.reset(np.array([0]), [hard])
     toy.reset(np.array([0]), [replace(good, skipped=("it_1",))])
 

@@ -69,7 +69,7 @@ def actor_things(actors: NDArray[np.float32], shown: NDArray[np.bool_], level: N
             kind == ObjectKind.PEDESTRIAN,
             (kind == ObjectKind.BICYCLE) | ((kind == ObjectKind.VEHICLE) & (width < _NARROW_M)),
             (kind == ObjectKind.VEHICLE) & (length > _TRUCK_M),
-            (kind == ObjectKind.VEHICLE) | parked,
+            (kind == ObjectKind.VEHICLE) | (kind == ObjectKind.EMERGENCY) | parked,
         ],
         [-1, Shape.PEDESTRIAN, Shape.TWO_WHEELER, Shape.TRUCK, Shape.CAR],
         Shape.STATIC,
@@ -86,7 +86,9 @@ def actor_colours(actors: NDArray[np.float32]) -> NDArray[np.uint8]:
     number = actors[..., 0].astype(np.int64)
     people = (actors[..., 1] == ObjectKind.PEDESTRIAN)[..., None]
     static = (actors[..., 1] == ObjectKind.STATIC)[..., None]
+    emergency = (actors[..., 1] == ObjectKind.EMERGENCY)[..., None]
     paint = np.where(people, CLOTHES[number * 5 % len(CLOTHES)], CARS[number * 7 % len(CARS)])
+    paint = np.where(emergency, np.array((216, 40, 36), np.uint8), paint)
     parked = (actors[..., 6] > _CAR_M)[..., None]
     block = np.where(parked, np.array((150, 152, 156), np.uint8), np.array((240, 120, 24), np.uint8))
     return np.where(static, block, paint).astype(np.uint8)
