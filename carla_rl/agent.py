@@ -14,6 +14,8 @@ from carla_rl.types import TICK_S
 
 DECISION_TICKS = 4
 """A new plan at 5 Hz, unless something else is asked for."""
+DEFAULT_CONTROLLER = "default"
+"""Our own preset, unless another is asked for."""
 
 
 class Agent(Config):
@@ -22,13 +24,15 @@ class Agent(Config):
     policy: str | None = Field(default=None, description="`expert` or `module:Class`")
     checkpoint: Path | None = Field(default=None, description="an SFT or RL checkpoint file")
     sft: Path | None = Field(default=None, description="the SFT model under a checkpoint of the earlier delta trainer")
-    controller: str = "default"
+    controller: str = DEFAULT_CONTROLLER
     decision_ticks: int = Field(default=DECISION_TICKS, ge=1, le=20, description="ticks of 0.05 s between two plans")
 
     @model_validator(mode="after")
     def _one_driver(self) -> "Agent":
         if (self.policy is None) == (self.checkpoint is None):
             raise ValueError("give either a policy (`expert` or module:Class) or a checkpoint file, not both and not none")
+        if self.sft is not None and self.checkpoint is None:
+            raise ValueError("sft is the model under a checkpoint's heads; leave it out or give that checkpoint")
         return self
 
     @property

@@ -12,8 +12,6 @@ from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.controller import make_controller
 from carla_rl.errors import UsageError
 from carla_rl.interfaces import Policy, Simulator
-from carla_rl.policies.external import load_external
-from carla_rl.policies.loading import load_policy
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.storage import load_network
 from carla_rl.types import Needs
@@ -21,6 +19,7 @@ from carla_rl.types import Needs
 __all__ = ["Networks", "make_controller", "make_policy", "make_simulator"]
 
 SIMULATORS = {"toy": "toy_env.simulator:ToySimulator"}
+DRAWINGS = {"toy": "toy_env.render"}
 TOWNS = "toy_env.towns"
 POLICIES = {"expert": "carla_rl.policies.expert:Expert"}
 
@@ -88,14 +87,24 @@ def make_policy(policy: str | None, checkpoint: Path | None, sft: Path | None) -
     if checkpoint is not None:
         if policy is not None:
             raise UsageError("--policy and --checkpoint are both given; give one of them")
+        # torch is loaded only where a network drives
+        from carla_rl.policies.loading import load_policy
+
         return load_policy(checkpoint, sft=sft)
     if policy is None:
         raise UsageError("no policy: give --checkpoint FILE or --policy expert (or --policy module:Class)")
     if policy in POLICIES:
         return cast(Policy, _load(POLICIES[policy])())
     if ":" in policy:
+        from carla_rl.policies.external import load_external
+
         return load_external(policy)
     raise UsageError(f"policy {policy!r}: unknown; give {', '.join(sorted(POLICIES))} or module:Class")
+
+
+def drawing_of(name: str) -> Any:
+    """The module that draws a simulator's worlds for people: it has `Renderer` and `BirdSpec` as `toy_env.render` has them."""
+    return import_module(DRAWINGS[name])
 
 
 def make_expert() -> Policy:

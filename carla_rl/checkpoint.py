@@ -110,7 +110,7 @@ def read_checkpoint(path: str | Path) -> SftState | LegacyState | RlState:
         return _rl_state(content, source)
     if "delta_head" in content:
         return LegacyState(
-            _tensors(content, "delta_head", source), _tensors(content, "value_head", source), dict(content.get("train_stats") or {}), source
+            _tensors(content, "delta_head", source), _tensors(content, "value_head", source), _table(content, "train_stats", source), source
         )
     if "encoder" in content or "model" in content:
         return _sft_state(content, source)
@@ -207,13 +207,15 @@ def _sft_state(content: dict[str, Any], source: str) -> SftState:
         about, weights = content.get("cfg") or {}, content["model"]
         if not isinstance(weights, dict) or not isinstance(about, dict):
             raise UsageError(f"{source}: model and cfg must be dictionaries (found {type(weights).__name__} and {type(about).__name__})")
-    camera = about.get("cam", "front")
-    features = about.get("features")
+    cameras, features = about.get("cam", "front"), about.get("features")
+    cameras = (cameras,) if isinstance(cameras, str) else cameras
+    if not isinstance(cameras, list | tuple) or not all(isinstance(name, str) for name in cameras):
+        raise UsageError(f"{source}: cam must be the name of a camera or a list of names (found {cameras!r})")
     return SftState(
         architecture=str(about.get("architecture", TINY_MULTICAM)),
         encoder=_tensors(weights, "encoder", source),
         head=_tensors(weights, "head", source),
-        cameras=() if features else (camera,) if isinstance(camera, str) else tuple(str(name) for name in camera),
+        cameras=() if features else tuple(cameras),
         features=features,
         out_dim=_whole(about, "out_dim", source),
         horizon=_whole(about, "horizon_steps", source),
@@ -227,18 +229,18 @@ def _rl_state(content: dict[str, Any], source: str) -> RlState:
     missing = [key for key in ("sft", "sft_fingerprint", "log_std", "delta_config") if key not in content]
     if missing:
         raise UsageError(f"{source}: {missing[0]} is missing; the file is damaged, give another checkpoint")
-    sft = _sft_state(content["sft"], source)
+    sft = _sft_state(_table(content, "sft", source), source)
     if sft_fingerprint(sft) != content["sft_fingerprint"]:
         raise UsageError(f"{source}: its SFT tensors are not the ones that its heads were trained on; give the untouched checkpoint")
-    _finite({"log_std": content["log_std"]}, "", source)
+    log_std = _tensors({"heads": {"log_std": content["log_std"]}}, "heads", source)["log_std"]
     return RlState(
         sft=sft,
         delta_head=_tensors(content, "delta_head", source),
         value_head=_tensors(content, "value_head", source),
-        log_std=content["log_std"],
-        delta_config=dict(content["delta_config"]),
+        log_std=log_std,
+        delta_config=_table(content, "delta_config", source),
         normaliser=None if content.get("normaliser") is None else _tensors(content, "normaliser", source),
-        train_stats=dict(content.get("train_stats") or {}),
+        train_stats=_table(content, "train_stats", source),
         training=content.get("training"),
         source=source,
     )
@@ -257,6 +259,14 @@ def _sft_content(sft: SftState) -> dict[str, Any]:
     if sft.features is not None:
         content["features"] = sft.features
     return content
+
+
+def _table(content: Mapping[str, Any], key: str, source: str) -> dict[str, Any]:
+    """A dictionary of plain values; empty where there is none."""
+    value = content.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{source}: {key} must be a dictionary (found {type(value).__name__}); give another checkpoint")
+    return dict(value)
 
 
 def _tensors(content: Mapping[str, Any], key: str, source: str) -> Tensors:

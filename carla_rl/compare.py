@@ -19,6 +19,7 @@ from carla_rl.metrics.result import EpisodeResult
 from carla_rl.metrics.scores import DEFAULT_SCORE, definition
 from carla_rl.metrics.summary import MIN_KM, rate_per_km
 from carla_rl.records.reading import Run
+from carla_rl.records.run import TRAINING
 
 CONFIDENCE = 0.95
 RESAMPLES = 5000
@@ -72,10 +73,6 @@ class Comparison:
         """Plain JSON values."""
         return asdict(self)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One plain dictionary a measure: name, unit, better, pairs, a, b, difference, low, high."""
-        return [asdict(measure) for measure in self.measures]
-
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
@@ -113,11 +110,13 @@ def compare(
     """Compare run B with run A over the episodes that both have. Differences are B - A.
 
     Raises:
-        UsageError: a run without episodes; no common episode; conditions that differ (simulator, suite, protocol, skipped scenarios)
-            without `force`; an unknown score definition.
+        UsageError: a training run, or one without episodes; no common episode; conditions that differ (simulator, suite, protocol,
+            skipped scenarios) without `force`; an unknown score definition.
     """
     definition(score)
     for run in (a, b):
+        if run.command == TRAINING:
+            raise UsageError(f"{run.path}: a training run, whose episodes were driven with noise; give runs of carla-rl evaluate")
         if not run.episodes:
             raise UsageError(f"{run.path}: a run of {run.command} without a finished episode; give runs of carla-rl evaluate")
     conditions = differing_conditions(a, b)

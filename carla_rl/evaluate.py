@@ -52,6 +52,7 @@ def drive(
     logger = StepLogger(simulator.num_envs) if keep_steps and run else None
     for decision in rollout(loop, parts.policy):
         earned = rewards(decision.before, decision.after, decision.active, RewardConfig()).total
+        reference.reset(decision.started)
         wanted = reference.plan(decision.observation.restrict(reference.needs)).waypoints
         if logger and run:
             for log in logger.update(decision, reward=earned):

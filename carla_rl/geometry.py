@@ -15,6 +15,8 @@ TWO_PI = 2.0 * math.pi
 @numba.njit(cache=True)
 def wrap(angle: float) -> float:
     """The same angle in (-pi, pi]."""
+    if -math.pi < angle <= math.pi:
+        return angle
     return math.pi - (math.pi - angle) % TWO_PI
 
 

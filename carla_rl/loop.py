@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from carla_rl.errors import RunFailure
 from carla_rl.geometry import carry
 from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.scenario.model import Episode
@@ -78,12 +80,17 @@ class ClosedLoop:
         return np.array([episode is not None for episode in self._episodes], np.bool_)
 
     def advance(self, plan: Plan) -> Decision:
-        """Drive `plan` for one decision, then give ended envs their next episodes."""
+        """Drive `plan` for one decision, then give ended envs their next episodes.
+
+        Raises:
+            RunFailure: a waypoint of an env that is driving is not a finite number; its episode is named.
+        """
         if self.observation is None:
             raise RuntimeError("nothing left to drive: the source of episodes is empty")
+        waypoints = self._drivable(plan.waypoints)
         observation, before, active, started = self.observation, self._step, self.active, self.started
         scene = self._simulator.scene() if self._keep_scenes else None
-        after, control = self._track(plan, before)
+        after, control = self._track(waypoints, before)
         ended = active & (after.ending != Ending.NONE)
         truncated = active & (after.ending == Ending.ROUTE_TIMEOUT)
         decision = Decision(
@@ -105,13 +112,25 @@ class ClosedLoop:
         self.observation = self._simulator.observe() if self.active.any() else None
         return decision
 
-    def _track(self, plan: Plan, before: Step) -> tuple[Step, Control]:
-        """Let the controller follow the plan for the ticks of one decision, carrying the waypoints along as the ego moves."""
+    def _drivable(self, waypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The waypoints, every one a number: those of envs that rest may be anything and become zeros where they are none."""
+        finite: Bools = np.asarray(np.isfinite(waypoints).all(axis=(1, 2)))
+        if finite.all():
+            return waypoints
+        for episode in (self._episodes[env] for env in np.flatnonzero(~finite)):
+            if episode is not None:
+                raise RunFailure(
+                    f"episode {episode.episode_id}: the policy planned a waypoint that is not a finite number; check its checkpoint"
+                )
+        return np.where(finite[:, None, None], waypoints, np.float32(0.0))
+
+    def _track(self, waypoints: NDArray[np.float32], before: Step) -> tuple[Step, Control]:
+        """Let the controller follow the plan (N, H, 2) for the ticks of one decision, carrying the waypoints along as the ego moves."""
         then = poses(before.ego)
         step, first = before, None
         for tick in range(self._ticks):
-            waypoints = carry(plan.waypoints, then, poses(step.ego))
-            control = self._controller.control(waypoints, tick * TICK_S, step.ego)
+            carried = carry(waypoints, then, poses(step.ego))
+            control = self._controller.control(carried, tick * TICK_S, step.ego)
             step = self._simulator.step(control)
             first = first or control
         assert first is not None

@@ -22,6 +22,8 @@ class OfflineResult:
     """The errors of a policy on recorded episodes; those of its SFT plan beside them where it corrects one."""
 
     policy: str
+    datasets: tuple[str, ...]
+    """What made the episodes, as they say themselves."""
     episodes: int
     skipped_frames: int
     """Frames without an expert plan."""
@@ -34,6 +36,7 @@ class OfflineResult:
         return {
             "policy": self.policy,
             "domain": "driving",
+            "datasets": list(self.datasets),
             "episodes": self.episodes,
             "skipped_frames": self.skipped_frames,
             **self.metrics.to_json(),
@@ -69,6 +72,7 @@ def evaluate_offline(policy: Policy, samples: Samples, *, batch: int = BATCH) ->
         raise RunFailure(f"policy {policy.name} planned a waypoint that is not a finite number; check its checkpoint")
     return OfflineResult(
         policy=policy.name,
+        datasets=samples.datasets,
         episodes=len(samples.episode_ids),
         skipped_frames=samples.skipped_frames,
         metrics=offline_metrics(plan, samples.waypoints),

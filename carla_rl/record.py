@@ -30,24 +30,32 @@ class Recorded:
     frames: int
 
 
-def record(
-    simulator: Simulator,
-    policy: Policy,
-    controller: Controller,
-    episodes: Sequence[Episode],
-    recorder: EpisodeRecorder,
-    *,
-    ticks_per_decision: int,
-    noise: PerturbationConfig | None,
-) -> Iterator[Recorded]:
-    """Drive all episodes with `policy` and yield each file when it is complete on the disk. A file does not depend on the env.
+@dataclass(frozen=True, slots=True)
+class RecordParts:
+    """What a recording needs, built and with the same number of envs."""
+
+    simulator: Simulator
+    policy: Policy
+    controller: Controller
+    recorder: EpisodeRecorder
+    ticks_per_decision: int
+    noise: PerturbationConfig | None
+    """How what is driven is disturbed; None drives what is planned."""
+
+
+def record(parts: RecordParts, episodes: Sequence[Episode]) -> Iterator[Recorded]:
+    """Drive all episodes and yield each file when it is complete on the disk. A file does not depend on the env.
+
+    The simulator stays open: it is the caller's.
 
     Raises:
+        RunFailure: the policy planned what is not a number.
         UsageError: the folder cannot be written any more.
     """
-    with closing(recorder):
-        loop = ClosedLoop(simulator, controller, iter(episodes), ticks_per_decision=ticks_per_decision)
-        disturbance = Perturbation(simulator.num_envs, ticks_per_decision * TICK_S, noise) if noise else None
+    simulator, policy, ticks = parts.simulator, parts.policy, parts.ticks_per_decision
+    with closing(parts.recorder) as recorder:
+        loop = ClosedLoop(simulator, parts.controller, iter(episodes), ticks_per_decision=ticks)
+        disturbance = Perturbation(simulator.num_envs, ticks * TICK_S, parts.noise) if parts.noise else None
         while loop.observation is not None:
             policy.reset(loop.started)
             plan = policy.plan(loop.observation.restrict(policy.needs))
@@ -56,7 +64,7 @@ def record(
                 disturbance.start(loop.started, _seeds(loop))
                 plan = disturbance.apply(plan)
             decision = loop.advance(plan)
-            yield from _finished(decision, recorder.update(decision, expert=wanted), ticks_per_decision)
+            yield from _finished(decision, recorder.update(decision, expert=wanted), ticks)
 
 
 def _seeds(loop: ClosedLoop) -> NDArray[np.uint64]:

@@ -7,6 +7,7 @@ Pure functions of the facts before and after a decision; knows no policy, no lea
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,13 +80,20 @@ def rewards(before: Step, after: Step, active: Bools, config: RewardConfig) -> R
         "blocked": -config.blocked * (after.ending == Ending.VEHICLE_BLOCKED),
     }
     masked = {name: np.where(active, term, 0.0).astype(np.float32) for name, term in terms.items()}
-    return RewardTerms(total=np.sum(list(masked.values()), axis=0, dtype=np.float32), terms=masked)
+    # term after term: NumPy's sum over an axis adds up a single env in another order than several
+    total: NDArray[np.float32] = reduce(np.add, masked.values())
+    return RewardTerms(total=total, terms=masked)
 
 
 def _outside(before: Step, after: Step) -> NDArray[np.float64]:
-    """(N,) share of the metres of this decision that were outside the route's lanes, from the running shares of the episode."""
-    metres = after.facts.driven - before.facts.driven
-    outside = after.facts.outside_share * after.facts.driven - before.facts.outside_share * before.facts.driven
+    """(N,) share of the route's metres of this decision that were outside its lanes, from the running share s = o / l of the episode.
+
+    With p metres of route in the decision, the metres outside are s1 l1 - s0 (l1 - p) = (s1 - s0) l1 + s0 p. For l1, the metres of route
+    since the start, stands what the ego drove: where the share only falls as l grows, the two terms cancel but for the small difference of
+    the two lengths, and what was outside long ago costs nothing now.
+    """
+    share, metres = before.facts.outside_share, (after.facts.route_completion - before.facts.route_completion) * after.facts.route_length
+    outside = (after.facts.outside_share - share) * after.facts.driven + share * metres
     return np.clip(np.divide(outside, metres, out=np.zeros_like(outside), where=metres > 0), 0.0, 1.0)
 
 

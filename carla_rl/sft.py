@@ -44,7 +44,7 @@ class SftConfig(Config):
         default=0.3, ge=0, lt=1, description="share of the objects beside the way hidden while learning, a third of it of those in the way"
     )
     camera: str = Field(default="front", description="what tiny_multicam looks through")
-    seed: int = Field(default=0, ge=0, description="of the split, the initial weights and the order of the frames")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of the split, the initial weights and the order of the frames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,7 @@ def train_sft(
     chosen = min(reports, key=lambda report: report.ade)
     metrics = {
         "architecture": config.architecture,
+        "datasets": list(samples.datasets),
         "ade": chosen.ade,
         "fde": chosen.fde,
         "best_epoch": chosen.epoch,

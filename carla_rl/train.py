@@ -45,7 +45,7 @@ class TrainConfig(Config):
     reward: RewardConfig = RewardConfig()
     mid_route: float = Field(default=0.7, ge=0, le=1, description="share of the training episodes that start in the middle of their route")
     validate_every: int = Field(default=20, ge=1, description="updates between two drives of the validation suite")
-    seed: int = Field(default=0, ge=0, description="of the heads, the action noise, the minibatches and the draw of episodes")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of the heads, the action noise, the minibatches and the draw of episodes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,10 @@ class Training:
         self._facts = facts
         self._config = config
         self.folder = folder
-        self._results: list[EpisodeResult] = []
-        self._written = 0
+        self._pending: list[EpisodeResult] = []
+        """Episodes that ended and are not on the disk yet."""
+        self._returns: list[float | None] = []
+        """Of all episodes that ended."""
         self._meter = EpisodeMeter(config.ppo.num_envs, parts.simulator.info.kind)
         self._updates: list[dict[str, Any]] = []
         self._validations: list[dict[str, Any]] = []
@@ -105,7 +107,7 @@ class Training:
     def outcome(self) -> dict[str, Any]:
         """What was done so far: counts and the validation curve."""
         decisions = self._updates[-1]["decisions"] if self._updates else 0
-        return {"updates": len(self._updates), "decisions": decisions, "episodes": len(self._results), "validation": self._validations}
+        return {"updates": len(self._updates), "decisions": decisions, "episodes": len(self._returns), "validation": self._validations}
 
     def _steps(self, trainer: Trainer, board: SummaryWriter) -> Iterator[Progress]:
         if self._parts.validate:
@@ -127,12 +129,14 @@ class Training:
 
     def _measure(self, decision: Decision, earned: RewardTerms) -> None:
         """Measure the training episodes as any others."""
-        self._results += self._meter.update(decision, reward=earned.total)
+        ended = self._meter.update(decision, reward=earned.total)
+        self._pending += ended
+        self._returns += [result.episode_return for result in ended]
 
     def _append_episodes(self) -> None:
-        """The episodes that ended since the last update, a line each."""
-        lines = [json.dumps({"run_id": self.folder.name, **result.to_json()}, allow_nan=False) for result in self._results[self._written :]]
-        self._written = len(self._results)
+        """The episodes that ended since the last time, a line each."""
+        lines = [json.dumps({"run_id": self.folder.name, **result.to_json()}, allow_nan=False) for result in self._pending]
+        self._pending.clear()
         if lines:
             append_lines(self.folder / "episodes.jsonl", *lines)
 
@@ -151,27 +155,35 @@ class Training:
 
     def _save(self, trainer: Trainer, *, complete: bool) -> None:
         """Checkpoint and metrics as of now, each written atomically."""
-        if self._parts.policy.sft.fingerprint() != self.sft_before:
+        self._append_episodes()
+        after = self._parts.policy.sft.fingerprint()
+        if after != self.sft_before:
             raise RunFailure("a bit of the frozen SFT model changed in training; this is a defect of the program, please report it")
         self._write_checkpoint("last.pt", trainer)
         write_json(
             self.folder / "train_metrics.json",
             {
                 "run_id": self.folder.name,
+                "simulator": self._parts.simulator.info.kind.value,
                 "complete": complete,
-                "sft_fingerprint": {"before": self.sft_before, "after": self._parts.policy.sft.fingerprint()},
+                "sft_fingerprint": {"before": self.sft_before, "after": after},
                 "updates": self._updates,
                 "validation": self._validations,
             },
         )
-        headline = training_metrics(self.folder.name, self._results)
-        if self._validations:
-            # the sampled plans of training say little; what counts is how far the mean is from the expert
-            headline |= {"avg_ade": self._validations[-1]["ade_mean"], "avg_fde": self._validations[-1]["fde_mean"]}
+        # the sampled plans of training say little; what counts is how far the mean is from the expert
+        ade, fde = (self._validations[-1][name] if self._validations else None for name in ("ade_mean", "fde_mean"))
+        headline = training_metrics(self.folder.name, self._returns, ade, fde)
         write_json(self.folder / "metrics.json", {**headline, "domain": "driving", "complete": complete, **self._facts})
 
     def _write_checkpoint(self, name: str, trainer: Trainer) -> None:
-        stats = {"update": trainer.update, "decisions": trainer.decisions, "config": self._config.model_dump(mode="json")}
+        kind = self._parts.simulator.info.kind.value
+        stats = {
+            "simulator": kind,
+            "update": trainer.update,
+            "decisions": trainer.decisions,
+            "config": self._config.model_dump(mode="json"),
+        }
         save_rl(self.folder / "checkpoints" / name, self._parts.policy.state(stats))
 
 

@@ -43,6 +43,8 @@ class ObjectKind(IntEnum):
     PEDESTRIAN = 2
     STATIC = 3
     BICYCLE = 4
+    EMERGENCY = 5
+    """An emergency vehicle with its siren on."""
 
 
 class LightState(IntEnum):
@@ -135,6 +137,8 @@ class Needs:
     lights: bool = False
     """Traffic lights and stop signs ahead on the route."""
     speed_limit: bool = False
+    room: bool = False
+    """How wide the road is beside the route."""
     cameras: tuple[CameraSpec, ...] = ()
 
     def union(self, other: "Needs") -> "Needs":
@@ -145,6 +149,7 @@ class Needs:
             objects=max(self.objects, other.objects),
             lights=self.lights or other.lights,
             speed_limit=self.speed_limit or other.speed_limit,
+            room=self.room or other.room,
             cameras=cameras,
         )
 
@@ -163,6 +168,18 @@ class ObjectColumn(IntEnum):
     HALF_WIDTH = 5
     KIND = 6
     """An `ObjectKind`; 0 in unused rows, which are all zeros."""
+
+
+class RoomColumn(IntEnum):
+    """Columns of `Observation.room`: m across from the route's line, all of them positive where the ego keeps to its lane."""
+
+    RIGHT = 0
+    """To the right edge of the driving lanes of the ego's direction."""
+    LEFT = 1
+    """To the left edge of the driving lanes of the ego's direction."""
+    ONCOMING = 2
+    """To the left edge of the oncoming driving lanes beside those; as LEFT where there are none or the line between may not be crossed
+    because the road is divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +210,8 @@ class Observation:
     """(N,) m/s at the ego's place on the route."""
     images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     """By camera name: (N, height, width, 3) RGB."""
+    room: NDArray[np.float32] | None = None
+    """(N, ROUTE_POINTS, 3), columns of `RoomColumn`, at the points of `route`."""
 
     def __len__(self) -> int:
         return len(self.speed)
@@ -218,6 +237,7 @@ class Observation:
             light=self.light if needs.lights else None,
             stop_sign=self.stop_sign if needs.lights else None,
             speed_limit=self.speed_limit if needs.speed_limit else None,
+            room=self.room if needs.room else None,
             images={camera.name: self.images[camera.name] for camera in needs.cameras},
         )
 

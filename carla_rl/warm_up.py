@@ -29,9 +29,13 @@ def warm_up() -> None:
     Raises:
         RunFailure: a half failed; says how.
     """
-    other = Popen([sys.executable, "-c", "from carla_rl.warm_up import drivers; drivers()"], stderr=PIPE, text=True)
-    world()
-    _, told = other.communicate()
+    with Popen([sys.executable, "-c", "from carla_rl.warm_up import drivers; drivers()"], stderr=PIPE, text=True) as other:
+        try:
+            world()
+            _, told = other.communicate()
+        finally:
+            # after an error or Ctrl-C here nobody waits for it any more; a process that has ended does not mind
+            other.kill()
     if other.returncode:
         raise RunFailure(f"compiling the kernels failed: {told.strip().splitlines()[-1] if told.strip() else 'no message'}")
 

@@ -12,7 +12,7 @@ from carla_rl.errors import UsageError
 from carla_rl.metrics.episode import EpisodeMeter
 from carla_rl.metrics.result import EpisodeResult
 from carla_rl.records.reading import Run, read_run
-from carla_rl.records.run import PolicyRecord, RunDirectory, SuiteRecord
+from carla_rl.records.run import PolicyRecord, RunDirectory, SuiteRecord, start_run
 from carla_rl.types import Infraction, SimulatorKind
 
 RED, HIT, MIN = Infraction.RED_LIGHT, Infraction.COLLISION_VEHICLE, Infraction.MIN_SPEED
@@ -35,7 +35,7 @@ def run_of(episodes: Sequence[EpisodeResult], folder: Path, name: str, **changes
         "protocol": {"ticks_per_decision": 4},
         "policy": PolicyRecord(name=name),
     } | changes
-    run = RunDirectory.create(folder, name, config={}, simulator=simulator, **settings)
+    run = RunDirectory(start_run(folder, name, config={}, simulator=simulator, **settings))
     with run:
         for result in episodes:
             run.add(result)
@@ -64,7 +64,7 @@ def test_four_pairs_by_hand(tmp_path: Path) -> None:
     assert measures["ade"].a == 0.0
     assert measures["ade"].difference == pytest.approx(0.5)
     json.dumps(comparison.to_json(), allow_nan=False)
-    assert comparison.rows()[0]["name"] == "driving_score"
+    assert comparison.to_json()["measures"][0]["name"] == "driving_score"
 
 
 def test_without_spread_the_interval_is_the_value(tmp_path: Path) -> None:

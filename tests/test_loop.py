@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from carla_rl.errors import RunFailure
 from carla_rl.loop import ClosedLoop, Decision, rollout
 from carla_rl.scenario.model import Episode, Scenario
 from carla_rl.types import Bools, Control, Ego, Ending, Facts, Infraction, Ints, Needs, Observation, Plan, Scene, Step
@@ -157,6 +158,15 @@ def test_advancing_past_the_end_is_refused() -> None:
     loop = ClosedLoop(cast(Any, Counter(1)), cast(Any, Watcher()), iter([]), ticks_per_decision=1)
     with pytest.raises(RuntimeError, match="nothing left to drive"):
         loop.advance(Plan(np.zeros((1, 1, 2), np.float32)))
+
+
+def test_a_plan_that_is_no_number_is_told_with_its_episode_and_a_resting_env_may_plan_anything() -> None:
+    loop = ClosedLoop(cast(Any, Counter(2)), cast(Any, Watcher()), iter([episode(3)]), ticks_per_decision=1)
+    plan = np.zeros((2, 1, 2), np.float32)
+    plan[1, 0, 0] = np.nan
+    assert np.isfinite(loop.advance(Plan(plan)).control.steer).all()
+    with pytest.raises(RunFailure, match=r"episode line#3: .* not a finite number"):
+        loop.advance(Plan(plan[::-1].copy()))
 
 
 def test_a_policy_sees_only_what_it_declares() -> None:

@@ -14,7 +14,7 @@ from carla_rl.types import Needs, Observation, Plan
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
     folder = tmp_path_factory.mktemp("episodes")
-    recorder = EpisodeRecorder(folder, 1, split="evaluation")
+    recorder = EpisodeRecorder(folder, 1, dataset="lines", split="evaluation")
     for decision in rollout(loop([episode(), episode("line/2", seed=2)]), StraightPolicy()):
         recorder.update(decision)
     return load_samples(str(folder), StraightPolicy.needs)
@@ -64,7 +64,7 @@ def test_a_policy_that_does_not_fit_is_told(samples: Samples) -> None:
 
 
 def test_a_wrong_horizon_is_found_on_loading(tmp_path: Path) -> None:
-    recorder = EpisodeRecorder(tmp_path, 1, split="evaluation")
+    recorder = EpisodeRecorder(tmp_path, 1, dataset="lines", split="evaluation")
     for decision in rollout(loop([episode()]), StraightPolicy()):
         recorder.update(decision)
     with pytest.raises(UsageError, match=r"waypoint_spec\.horizon_steps is 20, the policy plans with 10"):

@@ -44,6 +44,14 @@ def test_progress_outside_the_lanes_is_worth_nothing():
     assert total == pytest.approx(-0.01, abs=1e-6)
 
 
+def test_back_inside_what_was_outside_before_costs_nothing():
+    """20 m of 40 m of route outside; the next 2 m are inside. The ego drove 43 m for the 40 and now 2.4 m for the 2: share times odometer
+    would rise by .12 m, and 5 % of the progress would be lost for nothing."""
+    before = {"route_completion": [0.4], "driven": [43.0], "outside_share": [20 / 40]}
+    _, terms = one(before, route_completion=[0.42], driven=[45.4], outside_share=[20 / 42])
+    assert terms == {"progress": 0.1, "decision": -0.01}
+
+
 def test_half_the_margin_over_the_limit_halves_the_progress():
     _, terms = one(route_completion=[0.02], driven=[2.0], speed=[11.25])
     assert terms == {"progress": 0.1, "speeding": -0.05, "decision": -0.01}

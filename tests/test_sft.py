@@ -32,6 +32,7 @@ def frames(n: int = 400, horizon: int = 20, images: tuple[Path, ...] = (), per_e
         files=tuple(Path(f"{i}.json") for i in range(episodes)),
         image_paths={"front": images} if images else {},
         skipped_frames=0,
+        datasets=("a-test",),
         needs=needs_of("tiny_multicam" if images else "route_objects"),
     )
 

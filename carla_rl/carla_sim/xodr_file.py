@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import math
 import xml.etree.ElementTree as ET
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def read_xodr(path: Path) -> XodrFile:
         root = ET.fromstring(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot read the map ({error}); give an OpenDRIVE file, .xodr or .xodr.gz") from error
-    except (EOFError, UnicodeDecodeError, ET.ParseError) as error:
+    except (EOFError, UnicodeDecodeError, ET.ParseError, zlib.error) as error:
         raise UsageError(f"{path}: not an OpenDRIVE file ({error}); give well-formed OpenDRIVE XML") from error
     if root.tag != "OpenDRIVE":
         raise UsageError(f"{path}: the root element is <{root.tag}>, not <OpenDRIVE>; give an OpenDRIVE file")

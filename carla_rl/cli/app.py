@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 import carla_rl
-from carla_rl.cli import commands_data, commands_demo, commands_evaluate, commands_results, commands_train
+from carla_rl.cli import commands_bench, commands_data, commands_demo, commands_evaluate, commands_results, commands_train
 from carla_rl.cli.console import stderr
 from carla_rl.errors import RunFailure, UsageError
 
@@ -50,6 +51,7 @@ app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("compare", rich_help_panel="Results")(commands_results.compare)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)
+app.add_typer(commands_bench.bench, name="bench", rich_help_panel="Speed")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -60,16 +62,12 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 1
     except UsageError as error:
-        stderr.print(f"[bold red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 2
     except RunFailure as error:
-        stderr.print(f"[bold red]failed:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        stderr.print(f"[bold red]failed:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
     return 0
-
-
-def _plain(error: Exception) -> str:
-    return str(error).replace("[", r"\[")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """`record`, `sft`, `offline` and `plan`: from episodes to a model, and what the model says without a simulator."""
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -8,18 +9,20 @@ from typing import Annotated, Any, Literal
 
 import torch
 import typer
+from rich.markup import escape
 
-from carla_rl.agent import DECISION_TICKS
-from carla_rl.build import make_controller, make_policy
+from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER
+from carla_rl.build import make_policy
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stdout
-from carla_rl.cli.setup import make_bank
+from carla_rl.cli.setup import Bank, fitting_controller, make_bank
 from carla_rl.cli.tables import number, offline_table, percent
 from carla_rl.errors import RunFailure
 from carla_rl.offline import evaluate_offline
 from carla_rl.planning import plan_image
 from carla_rl.policies.perturbation import PerturbationConfig
-from carla_rl.record import Recorded
+from carla_rl.policies.sft import camera_spec
+from carla_rl.record import Recorded, RecordParts
 from carla_rl.record import record as record_episodes
 from carla_rl.records.atomic import write_json
 from carla_rl.records.dataset import load_samples
@@ -27,14 +30,14 @@ from carla_rl.records.environment import describe_environment
 from carla_rl.records.episode_files import EpisodeRecorder
 from carla_rl.scenario.model import Episode
 from carla_rl.sft import EpochReport, SftConfig, samples_needs, train_sft
-from carla_rl.types import CameraSpec
+from carla_rl.types import Needs
 
 
 def record(
     suite: options.Suite,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder; gets one folder an episode.")],
     episodes: Annotated[
-        int | None, typer.Option("--episodes", min=1, metavar="N", help="How many; all of the suite once without it.")
+        int | None, typer.Option("--episodes", min=1, max=1_000_000, metavar="N", help="How many; all of the suite once without it.")
     ] = None,
     simulator: options.Simulator = "toy",
     policy: Annotated[str, typer.Option("--policy", metavar="NAME|module:Class", help="Who drives and is recorded.")] = "expert",
@@ -44,7 +47,7 @@ def record(
     camera: Annotated[
         list[str] | None, typer.Option("--camera", help="Record this camera's images too, e.g. front; may be repeated.")
     ] = None,
-    controller: options.Controller = "default",
+    controller: options.Controller = DEFAULT_CONTROLLER,
     decision_ticks: options.DecisionTicks = DECISION_TICKS,
     routes: options.Routes = None,
     skip_unsupported: options.SkipUnsupported = False,
@@ -58,62 +61,75 @@ def record(
     pushed off its line now and then, and the recorded plan is the way back: clones of such data recover from their own errors.
     """
     driver = make_policy(policy, None, None)
-    cameras = tuple(CameraSpec(name=name) for name in camera or ())
+    cameras = tuple(camera_spec(name, "--camera") for name in camera or ())
     bank = make_bank(
         simulator,
         suite,
-        replace(driver.needs, cameras=driver.needs.cameras + cameras),
+        driver.needs.union(Needs(cameras=cameras)),
         routes=routes,
         maps=maps or (),
         num_envs=min(num_envs, episodes or num_envs),
         skip_unsupported=skip_unsupported,
     )
     drives = _spread(bank.episodes, episodes or len(bank.episodes))
-    recorder = EpisodeRecorder(out, bank.simulator.num_envs, split=bank.suite.split, cameras=cameras)
-    settings = PerturbationConfig(share=noise) if noise else None
+    parts = RecordParts(
+        simulator=bank.simulator,
+        policy=driver,
+        controller=fitting_controller(controller, bank.simulator.num_envs, driver, decision_ticks),
+        recorder=EpisodeRecorder(
+            out,
+            bank.simulator.num_envs,
+            dataset=f"carla-rl-{bank.simulator.info.kind.value}",
+            split=bank.suite.split,
+            cameras=cameras,
+        ),
+        ticks_per_decision=decision_ticks,
+        noise=PerturbationConfig(share=noise) if noise else None,
+    )
+    about = _about(parts, bank, _show_recording(parts, bank, drives, out), controller)
+    write_json(out / "recording.json", about)
+    if json:
+        print_json({"path": str(out), **{name: about[name] for name in ("episodes", "frames", "endings", "simulator", "suite", "policy")}})
+        return
+    told = f"{about['episodes']} episodes, {about['frames']} frames by {driver.name} on {simulator} ({bank.suite.name}) in {out}"
+    stdout.print(escape(told), highlight=False)
+
+
+def _show_recording(parts: RecordParts, bank: Bank, drives: Sequence[Episode], out: Path) -> list[Recorded]:
+    """Record with a progress bar.
+
+    Raises:
+        RunFailure: interrupted; says what is kept and where.
+    """
     done: list[Recorded] = []
     try:
-        with closing(bank.simulator), progress() as bar:
+        with closing(parts.simulator), progress() as bar:
             task = bar.add_task(f"recording {bank.suite.name}", total=len(drives), note="")
-            for written in record_episodes(
-                bank.simulator,
-                driver,
-                make_controller(controller, bank.simulator.num_envs),
-                drives,
-                recorder,
-                ticks_per_decision=decision_ticks,
-                noise=settings,
-            ):
+            for written in record_episodes(parts, drives):
                 done.append(written)
                 bar.update(task, advance=1, note=f"{sum(item.frames for item in done)} frames")
     except KeyboardInterrupt:
         raise RunFailure(
             f"interrupted: {len(done)} of {len(drives)} episodes are complete in {out}; give a new folder to start over"
         ) from None
-    about = {
-        **_counts(done),
+    return done
+
+
+def _about(parts: RecordParts, bank: Bank, done: list[Recorded], controller: str) -> dict[str, Any]:
+    """What recording.json tells: counts, endings by cause, and who drove where and how."""
+    endings = Counter(item.ending.name.lower() for item in done)
+    return {
+        "episodes": len(done),
+        "frames": sum(item.frames for item in done),
+        "endings": dict(sorted(endings.items())),
         "simulator": {"name": bank.simulator.info.kind.value, "description": bank.simulator.info.description},
         "suite": bank.record.model_dump(mode="json"),
-        "policy": driver.name,
-        "noise": settings.model_dump(mode="json") if settings else None,
-        "decision_ticks": decision_ticks,
+        "policy": parts.policy.name,
+        "noise": parts.noise.model_dump(mode="json") if parts.noise else None,
+        "decision_ticks": parts.ticks_per_decision,
         "controller": controller,
         "environment": describe_environment(),
     }
-    write_json(out / "recording.json", about)
-    if json:
-        print_json({"path": str(out), **{name: about[name] for name in ("episodes", "frames", "endings", "simulator", "suite", "policy")}})
-        return
-    stdout.print(
-        f"{about['episodes']} episodes, {about['frames']} frames by {driver.name} on {simulator} ({bank.suite.name}) in {out}",
-        highlight=False,
-    )
-
-
-def _counts(done: list[Recorded]) -> dict[str, Any]:
-    """What was recorded: episodes, frames, endings by cause."""
-    endings = Counter(item.ending.name.lower() for item in done)
-    return {"episodes": len(done), "frames": sum(item.frames for item in done), "endings": dict(sorted(endings.items()))}
 
 
 def _spread(episodes: tuple[Episode, ...], count: int) -> list[Episode]:
@@ -161,7 +177,7 @@ def sft(
     stdout.print(
         f"{found['architecture']}: held-out ADE {found['ade']:.3f} m, FDE {found['fde']:.3f} m "
         f"({found['frames']['held_out']} frames of {found['episodes']['held_out']} episodes; learned from {found['frames']['train']}); "
-        f"epoch {found['best_epoch']} kept in {result.checkpoint}",
+        f"epoch {found['best_epoch']} kept in {escape(str(result.checkpoint))}; episodes by {escape(', '.join(found['datasets']))}",
         highlight=False,
     )
 
@@ -183,7 +199,8 @@ def offline(
     if json:
         print_json(result)
         return
-    stdout.print(offline_table(f"{result['policy']}: {result['samples']} frames of {result['episodes']} episodes", result))
+    title = f"{result['policy']}: {result['samples']} frames of {result['episodes']} episodes by {', '.join(result['datasets'])}"
+    stdout.print(offline_table(escape(title), result))
     stdout.print(
         f"ADE {number(result['ade'], 3)} m, FDE {number(result['fde'], 3)} m, "
         f"miss rate {percent(result['miss_rate'])} (final error over {result['miss_m']:g} m)",

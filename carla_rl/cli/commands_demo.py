@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from carla_rl.build import Networks
@@ -97,9 +98,10 @@ def demo(
         "[dim]ADE and FDE: against the expert's plan at the states that each policy visited. All on the toy simulator: kinematic, "
         "its pictures are drawn, and nothing here has met a CARLA server.[/]"
     )
+    name = escape(str(folder))
     write_json(folder / "demo.json", {"quick": quick, "seed": seed, "simulator": "toy", "steps": done, "results": table})
     stdout.print(
-        f"everything is in [bold]{folder}[/]; look at learning with: tensorboard --logdir {folder}/ppo", highlight=False, soft_wrap=True
+        f"everything is in [bold]{name}[/]; look at learning with: tensorboard --logdir {name}/ppo", highlight=False, soft_wrap=True
     )
 
 
@@ -192,7 +194,7 @@ def _play(story: Iterable[Step], run: Callable[[Sequence[str]], int]) -> Iterato
     for index, step in enumerate(story, 1):
         stdout.rule(f"[bold]{index}. {step.title}", align="left")
         command = shlex.join(("carla-rl", *step.arguments))
-        stdout.print(f"[dim]$ {command}[/]", highlight=False, soft_wrap=True)
+        stdout.print(f"[dim]$ {escape(command)}[/]", highlight=False, soft_wrap=True)
         began = time.monotonic()
         code = run(step.arguments)
         seconds = time.monotonic() - began

@@ -1,20 +1,22 @@
 """`evaluate`: the closed loop from the command line."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
+from rich.markup import escape
 
-from carla_rl.agent import DECISION_TICKS, Agent, read_agent
+from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent, read_agent
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stderr, stdout
 from carla_rl.cli.setup import Drive, make_drive
 from carla_rl.cli.tables import evaluation_table, infraction_lines
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import drive
-from carla_rl.records.run import RunDirectory
+from carla_rl.records.run import EVALUATION, RunDirectory, start_run
 
 
 def evaluate(
@@ -26,7 +28,7 @@ def evaluate(
         Path | None, typer.Option("--agent", metavar="FILE", help="An agent file (see agents/) instead of the options.")
     ] = None,
     sft: options.Sft = None,
-    controller: options.Controller = "default",
+    controller: options.Controller = DEFAULT_CONTROLLER,
     decision_ticks: options.DecisionTicks = DECISION_TICKS,
     routes: options.Routes = None,
     repetitions: options.Repetitions = 1,
@@ -46,8 +48,8 @@ def evaluate(
     carla-rl evaluate --simulator toy --policy expert --suite longest6_v2.xml --routes Town01,Town02 --maps maps --skip-unsupported
     """
     torch.set_num_threads(threads)
-    if agent is not None and (checkpoint or policy or sft):
-        raise UsageError(f"--agent {agent} says what drives; leave --checkpoint, --policy and --sft out")
+    if agent and (checkpoint or policy or sft or controller != DEFAULT_CONTROLLER or decision_ticks != DECISION_TICKS):
+        raise UsageError(f"--agent {agent} says what drives; leave --checkpoint, --policy, --sft, --controller and --decision-ticks out")
     driver = read_agent(agent) if agent else make_agent(policy, checkpoint, sft, controller, decision_ticks)
     ready = make_drive(
         driver,
@@ -74,17 +76,18 @@ def evaluate(
     }
     metrics, path = run_evaluation(ready, driver, config, out=out, run_id=run_id, steps=steps)
     if json:
-        print_json(
-            {
-                "path": str(path),
-                **{name: metrics[name] for name in ("run_id", "simulator", "suite", "policy", "summary", "skipped_scenarios")},
-            }
-        )
-        return
+        names = ("run_id", "simulator", "suite", "policy", "summary", "skipped_scenarios")
+        print_json({"path": str(path), **{name: metrics[name] for name in names}})
+    else:
+        _tell(metrics, path)
+
+
+def _tell(metrics: Mapping[str, Any], path: Path) -> None:
+    """The result for people: a table, what went wrong, where it stands."""
     stdout.print(evaluation_table(f"{metrics['policy']['name']} on {metrics['suite']['name']}", metrics))
     for line in infraction_lines(metrics):
         stdout.print(line, highlight=False)
-    stdout.print(f"[dim]written to {path}[/]", highlight=False, soft_wrap=True)
+    stdout.print(f"[dim]written to {escape(str(path))}[/]", highlight=False, soft_wrap=True)
 
 
 def make_agent(policy: str | None, checkpoint: Path | None, sft: Path | None, controller: str, decision_ticks: int) -> Agent:
@@ -106,9 +109,13 @@ def run_evaluation(
         RunFailure: interrupted; says what is kept and where.
     """
     bank = ready.bank
-    run = RunDirectory.create(
+    if bank.suite.omitted:
+        stderr.print(
+            f"[yellow]{bank.suite.name}: {len(bank.suite.omitted)} things in the file cannot be driven; environment.json lists them[/]"
+        )
+    started = start_run(
         out,
-        "evaluate",
+        EVALUATION,
         config=config,
         simulator=bank.simulator.info,
         suite=bank.record,
@@ -116,6 +123,7 @@ def run_evaluation(
         protocol={"controller": agent.controller, "decision_ticks": agent.decision_ticks},
         run_id=run_id,
     )
+    run = RunDirectory(started)
     done, score = 0, 0.0
     try:
         with closing(bank.simulator), run, progress() as bar:
@@ -126,8 +134,4 @@ def run_evaluation(
                 bar.update(task, advance=1, note=f"driving score so far {score / done:.1f}")
     except KeyboardInterrupt:
         raise RunFailure(f"interrupted: {done} of {len(bank.episodes)} episodes were finished and are kept in {run.path}") from None
-    if bank.suite.omitted:
-        stderr.print(
-            f"[yellow]{bank.suite.name}: {len(bank.suite.omitted)} things in the file cannot be driven; environment.json lists them[/]"
-        )
     return run.finish(), run.path

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from carla_rl import compare as comparison
@@ -12,6 +13,7 @@ from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stderr, stdout
 from carla_rl.cli.tables import comparison_table
+from carla_rl.errors import UsageError
 from carla_rl.records.reading import read_run
 from carla_rl.roads.storage import save_network
 from carla_rl.scenario.suite import load_suite, shipped_suites
@@ -35,7 +37,7 @@ def compare(
         print_json(found.to_json())
         return
     for warning in found.warnings:
-        stderr.print(f"[yellow]{warning}[/]", highlight=False)
+        stderr.print(f"[yellow]{escape(warning)}[/]", highlight=False)
     if found.only_a or found.only_b:
         stderr.print(f"[yellow]left out: {len(found.only_a)} episodes only in A, {len(found.only_b)} only in B[/]")
     stdout.print(comparison_table(found))
@@ -80,7 +82,11 @@ def compile_map(
     target: Annotated[Path, typer.Argument(metavar="TOWN.npz", help="The compiled map; its name is the town's.")],
 ) -> None:
     """Compile an OpenDRIVE map, so that it loads on machines without the carla wheel (which does the compiling)."""
+    if target.suffix != ".npz":
+        raise UsageError(f"{target}: a compiled map is found by its ending; write {target.name}.npz")
     network = compile_opendrive(source, target.name.removesuffix(".npz"))
     save_network(network, target)
     roads = network.roads
-    stdout.print(f"{network.town}: {len(roads.road)} lanes, {len(roads.signal_id)} traffic lights in {target}", highlight=False)
+    stdout.print(
+        f"{network.town}: {len(roads.road)} lanes, {len(roads.signal_id)} traffic lights in {escape(str(target))}", highlight=False
+    )

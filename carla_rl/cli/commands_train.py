@@ -1,28 +1,29 @@
 """`train`: online PPO from the command line."""
 
 import tomllib
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
+from rich.markup import escape
 
-from carla_rl.agent import DECISION_TICKS, Agent
+from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent
 from carla_rl.build import make_controller, make_expert
 from carla_rl.checkpoint import load_sft
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stderr, stdout
-from carla_rl.cli.setup import Bank, make_bank, policy_record
+from carla_rl.cli.setup import Bank, fitting_controller, make_bank, policy_record
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import Parts, drive
 from carla_rl.interfaces import Policy
 from carla_rl.metrics.result import EpisodeResult
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import FrozenSft
-from carla_rl.records.run import start_run
+from carla_rl.records.run import TRAINING, start_run
 from carla_rl.scenario.sampler import TrainingSampler
 from carla_rl.scenario.suite import overlap
 from carla_rl.train import TrainConfig, Training, TrainParts
@@ -40,13 +41,18 @@ def train(
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML with tables ppo, delta, reward.")] = None,
     decisions: Annotated[int | None, typer.Option("--decisions", min=1, help="Decisions to train on, all envs together.")] = None,
-    num_envs: Annotated[int | None, typer.Option("--num-envs", min=1, help="Worlds driven at once; part of the algorithm here.")] = None,
-    controller: options.Controller = "default",
+    num_envs: Annotated[
+        int | None, typer.Option("--num-envs", min=1, max=options.MOST_ENVS, help="Worlds driven at once; part of the algorithm here.")
+    ] = None,
+    controller: options.Controller = DEFAULT_CONTROLLER,
     decision_ticks: options.DecisionTicks = DECISION_TICKS,
     routes: options.Routes = None,
     skip_unsupported: options.SkipUnsupported = False,
     maps: options.Maps = None,
-    seed: options.Seed = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, max=options.LARGEST_SEED, help="Seed of heads, noise, minibatches and episodes; 0 without it."),
+    ] = None,
     threads: options.Threads = 1,
     out: options.Out = Path("out"),
     run_id: options.RunId = None,
@@ -61,17 +67,20 @@ def train(
     settings = read_train_config(config, {"seed": seed}, {"decisions": decisions, "num_envs": num_envs})
     agent = Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks)
     policy = ResidualPolicy(FrozenSft(load_sft(sft)), settings.delta, seed=settings.seed)
-    reference = make_expert()
+    driver, reference = fitting_controller(controller, settings.ppo.num_envs, policy, decision_ticks), make_expert()
     build = partial(make_bank, simulator, maps=maps or (), threads=threads, skip_unsupported=skip_unsupported)
     bank = build(suite, policy.needs, routes=routes, num_envs=settings.ppo.num_envs, idle_envs=True)
     held_out = build(validation, policy.needs.union(reference.needs), num_envs=VALIDATION_ENVS) if validation else None
-    if held_out and (shared := overlap(bank.suite, held_out.suite)):
-        raise UsageError(f"--suite {suite} and --validation {validation} overlap ({shared[0]}); validate on other routes and seeds")
-    path, facts, _ = start_run(
+    _check_disjoint(bank, held_out)
+    started = start_run(
         out,
-        "ppo-delta",
+        TRAINING,
         config={
+            "simulator": simulator,
             "suite": suite,
+            "routes": routes,
+            "maps": [str(folder) for folder in maps or ()],
+            "skip_unsupported": skip_unsupported,
             "validation": validation,
             "agent": agent.model_dump(mode="json"),
             "training": settings.model_dump(mode="json"),
@@ -84,26 +93,40 @@ def train(
     )
     parts = TrainParts(
         simulator=bank.simulator,
-        controller=make_controller(controller, settings.ppo.num_envs),
+        controller=driver,
         policy=policy,
         sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route),
         validate=validator(held_out, reference, agent) if held_out else None,
         ticks_per_decision=decision_ticks,
     )
-    with closing(bank.simulator):
-        last = _show_training(Training(parts, settings, path, facts), settings)
-    best = path / "checkpoints" / ("best.pt" if held_out else "last.pt")
+    with closing(bank.simulator), closing(held_out.simulator) if held_out else nullcontext():
+        done = _show_training(Training(parts, settings, started.path, started.facts), settings)
+    best = started.path / "checkpoints" / ("best.pt" if held_out else "last.pt")
     if json:
-        print_json({"path": str(path), "checkpoint": str(best), "simulator": facts["simulator"], **last})
-        return
-    stdout.print(f"{last['decisions']} decisions in {last['episodes']} episodes; checkpoint: {best}", highlight=False, soft_wrap=True)
-    if last["validation"]:
-        curve = " -> ".join(f"{item['driving_score_mean']:.1f}" for item in last["validation"])
-        stdout.print(f"driving score on {validation}, from SFT onwards: {curve}", highlight=False)
+        print_json({"path": str(started.path), "checkpoint": str(best), "simulator": started.facts["simulator"], **done})
+    else:
+        _tell(done, best, validation)
+
+
+def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:
+    """Raises UsageError where training and validation share a route or a seed."""
+    if held_out and (shared := overlap(bank.suite, held_out.suite)):
+        raise UsageError(
+            f"--suite {bank.suite.name} and --validation {held_out.suite.name} overlap ({shared[0]}); validate on other routes and seeds"
+        )
+
+
+def _tell(done: Mapping[str, Any], best: Path, validation: str | None) -> None:
+    """The result for people: counts, the checkpoint, the validation curve."""
+    told = f"{done['decisions']} decisions in {done['episodes']} episodes; checkpoint: {best}"
+    stdout.print(escape(told), highlight=False, soft_wrap=True)
+    if done["validation"]:
+        curve = " -> ".join(f"{item['driving_score_mean']:.1f}" for item in done["validation"])
+        stdout.print(f"driving score on {escape(str(validation))}, from SFT onwards: {curve}", highlight=False)
 
 
 def read_train_config(path: Path | None, fields: dict[str, Any], ppo: dict[str, Any]) -> TrainConfig:
-    """The configuration file, if any, with the options that were given on top.
+    """The configuration file, if any, with the options that were given (not None) on top: `fields` of its top level, and of `ppo`.
 
     Raises:
         UsageError: unreadable, no TOML, or a value that does not do.
@@ -114,10 +137,13 @@ def read_train_config(path: Path | None, fields: dict[str, Any], ppo: dict[str, 
         raise UsageError(f"{path}: cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not TOML ({error})") from None
-    given = {name: value for name, value in ppo.items() if value is not None}
     table = data.get("ppo", {})
-    data = {**fields, **data, "ppo": {**table, **given} if isinstance(table, dict) else table}
-    return TrainConfig.checked(data, path or "the options of train")
+    data = {**data, **_given(fields), "ppo": {**table, **_given(ppo)} if isinstance(table, dict) else table}
+    return TrainConfig.checked(data, path or "the settings of train (--config sets them)")
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def validator(bank: Bank, reference: Policy, agent: Agent) -> Callable[[Policy], list[EpisodeResult]]:

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+LARGEST_SEED = 2**63 - 1
+MOST_ENVS = 65_536
+
 Suite = Annotated[
     str, typer.Option("--suite", metavar="NAME|FILE", help="A shipped suite (see `carla-rl suites`), a suite .toml or a CARLA route .xml.")
 ]
@@ -25,8 +28,10 @@ SkipUnsupported = Annotated[
     bool,
     typer.Option("--skip-unsupported", help="Leave out scripted scenarios that the simulator cannot play, and list them in the results."),
 ]
-Repetitions = Annotated[int, typer.Option("--repetitions", min=1, help="Drives of each route, each with its own seed.")]
-NumEnvs = Annotated[int, typer.Option("--num-envs", min=1, help="Worlds simulated at once. Changes the speed, never the results.")]
+Repetitions = Annotated[int, typer.Option("--repetitions", min=1, max=10_000, help="Drives of each route, each with its own seed.")]
+NumEnvs = Annotated[
+    int, typer.Option("--num-envs", min=1, max=MOST_ENVS, help="Worlds simulated at once. Changes the speed, never the results.")
+]
 DecisionTicks = Annotated[int, typer.Option("--decision-ticks", min=1, max=20, help="Simulator ticks (0.05 s) between two plans.")]
 Controller = Annotated[str, typer.Option("--controller", help="Preset of the waypoint controller: default, transfuser, tcp or pdm_lite.")]
 Policy = Annotated[
@@ -42,9 +47,11 @@ Sft = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the run directory is made.")]
 RunId = Annotated[str | None, typer.Option("--run-id", help="Name of the run directory; made from the time without it.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw of the command.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of every random draw of the command.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output; everything else goes to standard error.")]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of torch and the toy. A second one pays only on an idle machine.")]
+Threads = Annotated[
+    int, typer.Option("--threads", min=1, max=256, help="Threads of torch and the toy. A second one pays only on an idle machine.")
+]
 Episodes = Annotated[
     str, typer.Option("--episodes", metavar="GLOB", help="Recorded episodes: a quoted pattern such as 'data/*/episode.json'.")
 ]

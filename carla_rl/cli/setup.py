@@ -7,13 +7,14 @@ from pathlib import Path
 
 from carla_rl.agent import Agent
 from carla_rl.build import Networks, make_controller, make_expert, make_policy, make_simulator, map_folders
+from carla_rl.errors import UsageError
 from carla_rl.evaluate import Parts
-from carla_rl.interfaces import Policy, Simulator
+from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.records.run import PolicyRecord, SuiteRecord
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import Suite, load_suite
-from carla_rl.types import Needs
+from carla_rl.types import TICK_S, WAYPOINT_S, Needs
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,11 @@ def make_bank(
     threads: int = 1,
     repetitions: int = 1,
     skip_unsupported: bool = False,
-    at_most: int | None = None,
     idle_envs: bool = False,
 ) -> Bank:
     """Load a suite, build the simulator, trace the routes. Everything that can be wrong is found here, before anything runs.
 
-    `at_most` keeps the first so many scenarios; with `idle_envs` there may be more envs than episodes (training draws endlessly).
+    With `idle_envs` there may be more envs than episodes (training draws endlessly).
 
     Raises:
         UsageError: see `load_suite`, `make_simulator`, `make_episodes`.
@@ -63,9 +63,9 @@ def make_bank(
     networks = Networks(map_folders(suite, maps))
     loaded = load_suite(suite, networks, routes)
     count = len(loaded.scenarios) * repetitions
-    world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, at_most or count, count), needs, networks, threads)
+    world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, count), needs, networks, threads)
     episodes = make_episodes(loaded, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
-    return Bank(loaded, episodes[:at_most], world)
+    return Bank(loaded, episodes, world)
 
 
 def make_drive(
@@ -98,9 +98,25 @@ def make_drive(
         repetitions=repetitions,
         skip_unsupported=skip_unsupported,
     )
-    controller = make_controller(agent.controller, bank.simulator.num_envs)
+    controller = fitting_controller(agent.controller, bank.simulator.num_envs, policy, agent.decision_ticks)
     parts = Parts(bank.simulator, policy, controller, reference, agent.decision_ticks)
     return Drive(bank, parts, policy_record(policy, agent.checkpoint))
+
+
+def fitting_controller(name: str, num_envs: int, policy: Policy, decision_ticks: int) -> Controller:
+    """The controller of that name for the plans of `policy`.
+
+    Raises:
+        UsageError: no such controller, or the policy plans less far ahead than it reads, or than a decision lasts.
+    """
+    controller = make_controller(name, num_envs)
+    wanted_s, plan_s = controller.shortest_plan_s(decision_ticks * TICK_S), policy.horizon * WAYPOINT_S
+    if plan_s < wanted_s - 1e-9:
+        raise UsageError(
+            f"policy {policy.name} plans {policy.horizon} waypoints, {plan_s:.2f} s, and controller {name!r} at {decision_ticks} ticks a "
+            f"decision needs {wanted_s:.2f} s; give a policy of a longer horizon, another --controller or fewer --decision-ticks"
+        )
+    return controller
 
 
 def policy_record(policy: Policy, checkpoint: Path | None) -> PolicyRecord:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from carla_rl.controller import laws
 from carla_rl.controller.presets import DefaultPreset, PdmLitePreset, Pid, Preset, TcpPreset, TransfuserPreset, preset
-from carla_rl.types import WAYPOINT_S, Bools, Control, Ego
+from carla_rl.types import TICK_S, WAYPOINT_S, Bools, Control, Ego
 
-Law = Callable[[NDArray[np.float64], float, NDArray[np.float64], NDArray[np.float64]], None]
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Law = Callable[[Floats, float, Floats, Floats], None]
 """Plans (N, H, 2), their age in s and the speeds (N,) in; throttle, steer and brake (3, N) written."""
 
 
@@ -34,12 +36,16 @@ class WaypointController:
         self._count = np.zeros((num_envs, 2), np.int64)
         self._law = _bind(numbers, self._errors, self._count)
 
+    def shortest_plan_s(self, decision_s: float) -> float:
+        """How long, in seconds, a plan has to be that is followed for `decision_s` until the next one is made."""
+        return max(self._needed_s + self._aging(decision_s - TICK_S), decision_s, 2 * WAYPOINT_S)
+
     def reset(self, envs: Bools) -> None:
         """Forget the errors of the envs where `envs` (N,) is true."""
         self._errors[envs] = 0.0
         self._count[envs] = 0
 
-    def control(self, waypoints: NDArray[np.float64], age_s: float, ego: Ego) -> Control:
+    def control(self, waypoints: Floats, age_s: float, ego: Ego) -> Control:
         """Pedals for N envs; see `carla_rl.interfaces.Controller.control`.
 
         Raises:
@@ -51,16 +57,19 @@ class WaypointController:
         self._law(plans, age_s, ego.speed, out)
         return Control(throttle=out[0], steer=out[1], brake=out[2])
 
-    def _check(self, waypoints: NDArray[np.float64], age_s: float) -> None:
+    def _check(self, waypoints: Floats, age_s: float) -> None:
         if waypoints.ndim != 3 or waypoints.shape[0] != self.num_envs or waypoints.shape[1] < 2 or waypoints.shape[2] != 2:
             raise ValueError(f"waypoints must be ({self.num_envs}, H >= 2, 2), not {waypoints.shape}")
-        # the half-second laws read the plan's own waypoints, so their need does not grow with age
-        end_s = waypoints.shape[1] * WAYPOINT_S - (age_s if isinstance(self.preset, DefaultPreset) else 0.0)
+        end_s = waypoints.shape[1] * WAYPOINT_S - self._aging(age_s)
         if end_s < self._needed_s - 1e-9:
             raise ValueError(f"controller {self.name!r} reads the plan {self._needed_s:g} s ahead, but it ends after {end_s:g} s")
         finite = np.isfinite(waypoints).all(axis=(1, 2))
         if not finite.all():
             raise ValueError(f"the plan of env {int(np.flatnonzero(~finite)[0])} holds a waypoint that is not a number")
+
+    def _aging(self, age_s: float) -> float:
+        """Seconds of a plan that its age uses up: the other laws read the plan's own waypoints, so their need does not grow with age."""
+        return age_s if isinstance(self.preset, DefaultPreset) else 0.0
 
 
 def make_controller(name: str, num_envs: int) -> WaypointController:
@@ -94,7 +103,7 @@ def _window(numbers: Preset) -> int:
             return 0
 
 
-def _bind(numbers: Preset, errors: NDArray[np.float64], count: NDArray[np.int64]) -> Law:
+def _bind(numbers: Preset, errors: Floats, count: Counts) -> Law:
     """The preset's law over all envs, on these error windows."""
     match numbers:
         case TransfuserPreset():
@@ -128,49 +137,28 @@ def _half_second_law(numbers: TransfuserPreset | TcpPreset, aim_distance: float)
     )
 
 
+# one loop a law: numba keeps a loop on disk only where the law that it calls is a global
+
+
 @numba.njit(cache=True)
-def _run_transfuser(
-    plans: NDArray[np.float64],
-    speed: NDArray[np.float64],
-    law: laws.HalfSecondLaw,
-    errors: NDArray[np.float64],
-    count: NDArray[np.int64],
-    out: NDArray[np.float64],
-) -> None:
+def _run_transfuser(plans: Floats, speed: Floats, law: laws.HalfSecondLaw, errors: Floats, count: Counts, out: Floats) -> None:
     for i in range(plans.shape[0]):
         out[0, i], out[1, i], out[2, i] = laws.transfuser(plans[i], speed[i], law, errors[i], count[i])
 
 
 @numba.njit(cache=True)
-def _run_tcp(
-    plans: NDArray[np.float64],
-    speed: NDArray[np.float64],
-    law: laws.HalfSecondLaw,
-    errors: NDArray[np.float64],
-    count: NDArray[np.int64],
-    out: NDArray[np.float64],
-) -> None:
+def _run_tcp(plans: Floats, speed: Floats, law: laws.HalfSecondLaw, errors: Floats, count: Counts, out: Floats) -> None:
     for i in range(plans.shape[0]):
         out[0, i], out[1, i], out[2, i] = laws.tcp(plans[i], speed[i], law, errors[i], count[i])
 
 
 @numba.njit(cache=True)
-def _run_pdm_lite(
-    plans: NDArray[np.float64],
-    age_s: float,
-    speed: NDArray[np.float64],
-    law: laws.PdmLiteLaw,
-    errors: NDArray[np.float64],
-    count: NDArray[np.int64],
-    out: NDArray[np.float64],
-) -> None:
+def _run_pdm_lite(plans: Floats, age_s: float, speed: Floats, law: laws.PdmLiteLaw, errors: Floats, count: Counts, out: Floats) -> None:
     for i in range(plans.shape[0]):
         out[0, i], out[1, i], out[2, i] = laws.pdm_lite(plans[i], age_s, speed[i], law, errors[i], count[i])
 
 
 @numba.njit(cache=True)
-def _run_default(
-    plans: NDArray[np.float64], age_s: float, speed: NDArray[np.float64], law: laws.DefaultLaw, out: NDArray[np.float64]
-) -> None:
+def _run_default(plans: Floats, age_s: float, speed: Floats, law: laws.DefaultLaw, out: Floats) -> None:
     for i in range(plans.shape[0]):
         out[0, i], out[1, i], out[2, i] = laws.default(plans[i], age_s, speed[i], law)

@@ -81,19 +81,20 @@ def _town(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     }
 
 
-def training_metrics(run_id: str, results: Sequence[EpisodeResult]) -> dict[str, Any]:
-    """The headline of a training run's metrics.json over the given episodes; the names are those of the seed notes.
+def training_metrics(run_id: str, returns: Sequence[float | None], ade: float | None = None, fde: float | None = None) -> dict[str, Any]:
+    """The headline of a training run's metrics.json; the names are those of the seed notes.
 
-    `reward` there means an episode's return; episodes without one (or without ADE/FDE) are left out of that mean.
+    `reward` there means an episode's return: `returns` has one for each episode driven, None where it was not measured. `ade` and `fde` in
+    metres are those of the policy trained so far.
     """
-    returns = [result.episode_return for result in results if result.episode_return is not None]
-    avg_reward, std_reward = mean_std(returns)
+    known = [value for value in returns if value is not None]
+    avg_reward, std_reward = mean_std(known)
     return {
         "run_id": run_id,
-        "total_episodes": len(results),
+        "total_episodes": len(returns),
         "avg_reward": avg_reward,
         "std_reward": std_reward,
-        "avg_ade": mean_std(result.ade for result in results)[0],
-        "avg_fde": mean_std(result.fde for result in results)[0],
-        "best_reward": max(returns, default=None),
+        "avg_ade": ade,
+        "avg_fde": fde,
+        "best_reward": max(known, default=None),
     }

@@ -3,7 +3,7 @@
 An action is K numbers near one; the action space maps them linearly to (H, 2) metres and bounds them. Knows no SFT model and no PPO.
 """
 
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import numba
 import numpy as np
@@ -27,13 +27,15 @@ class DeltaConfig(Config):
     space: Literal["basis", "full"] = Field(default="basis", description="four smooth coefficients, or every coordinate on its own")
     speed_unit: float = Field(default=4.0, gt=0, description="m/s by which one longitudinal unit moves the plan's mean speed")
     lateral_unit: float = Field(default=1.0, gt=0, description="m by which one lateral unit moves the plan's end, for a plan of 2 s")
-    limit: float = Field(default=4.0, gt=0, description="actions are clipped to +-limit units; 4 stops a plan at 16 m/s")
+    limit: float = Field(default=4.0, gt=0, le=100, description="actions are clipped to +-limit units; 4 stops a plan at 16 m/s")
     inputs: tuple[Literal["z", "waypoints", "context"], ...] = Field(
         default=("z", "waypoints", "context"),
         min_length=1,
         description="what the heads see: the encoder's z, the SFT plan, the declared context",
     )
-    hidden: tuple[int, ...] = Field(default=(128, 128), min_length=1, description="units of each hidden layer, both heads")
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(128, 128), min_length=1, description="units of each hidden layer, both heads"
+    )
     log_std: float = Field(default=-1.0, ge=-5, le=1, description="log standard deviation of the action before training, in units")
     learn_log_std: bool = Field(default=False, description="make it a parameter; else it stays outside the optimiser")
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from carla_rl.errors import UsageError
 from carla_rl.interfaces import Policy
+from carla_rl.types import Needs
 
 _ATTRIBUTES = ("name", "needs", "horizon", "reset", "plan")
 
@@ -16,7 +17,7 @@ def load_external(spec: str, **options: Any) -> Policy:
         UsageError: the spec is malformed, there is no such module or class, it cannot be made so, or it is no policy.
     """
     module_name, colon, class_name = spec.partition(":")
-    if not (module_name and colon and class_name):
+    if not (module_name and colon and class_name) or module_name.startswith("."):
         raise UsageError(f"policy {spec!r}: write it as module:Class, such as my_models.planner:Planner")
     try:
         module = importlib.import_module(module_name)
@@ -32,4 +33,10 @@ def load_external(spec: str, **options: Any) -> Policy:
     missing = [name for name in _ATTRIBUTES if not hasattr(policy, name)]
     if missing:
         raise UsageError(f"policy {spec!r}: a {class_name} lacks {', '.join(missing)}; carla_rl.interfaces.Policy says what a policy has")
+    horizon = policy.horizon
+    if not isinstance(policy.needs, Needs) or not isinstance(horizon, int) or isinstance(horizon, bool) or horizon < 1:
+        raise UsageError(
+            f"policy {spec!r}: needs must be a carla_rl.types.Needs and horizon a whole number above 0 "
+            f"(found {type(policy.needs).__name__} and {horizon!r})"
+        )
     return cast(Policy, policy)

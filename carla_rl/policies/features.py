@@ -17,7 +17,7 @@ from carla_rl.types import ROUTE_SPACING_M, SIGHT_M, LightState, Needs, ObjectCo
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-LAYOUT = "route_objects/1"
+LAYOUT = "route_objects/2"
 """Written into checkpoints; changes with every change of meaning or order below."""
 
 OBJECT_ROWS = 24
@@ -30,10 +30,10 @@ ROUTE = 2 * len(ROUTE_INDICES)
 """Per point, s metres ahead: (x - s) and y, each / (2 + s / 4) m, so that near points resolve decimetres and far ones angles."""
 CORRIDOR_SLOTS = 2
 RISK_SLOTS = 4
-SLOT = 14
+SLOT = 15
 """Nearness along the route twice (1 - s / 60 and 5 / (5 + |s|), s in m), offset across / 4 m within +-5, velocity along / 10
 and across / 5 m/s, cos and sin of the heading against the route's, half length / 3 m, half width / 1.5 m,
-one-hot kind (4), threat (1 for one that touches the ego now or will at once, 0 for one that stays away)."""
+one-hot kind (5), threat (1 for one that touches the ego now or will at once, 0 for one that stays away)."""
 LIGHT = 6
 """Nearness twice (1 - d / 50 not below 0, 2 / (2 + gap), gap = d - 3 m not below 0), one-hot green, yellow, red,
 deceleration / 5 m/s^2 that stopping takes (not for green)."""
@@ -247,7 +247,7 @@ def _write_object(thing: F32, place: F64, out: F32) -> None:
     out[7] = thing[_LENGTH] / 3.0
     out[8] = thing[_WIDTH] / 1.5
     out[8 + int(thing[_KIND])] = 1.0
-    out[13] = place[6]
+    out[14] = place[6]
 
 
 @numba.njit(cache=True)

@@ -36,7 +36,7 @@ def fit_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """An RGB image (height, width, 3) at the model's size; pixels are averaged where it shrinks."""
     if image.shape[:2] == (IMAGE_SIZE, IMAGE_SIZE):
         return image
-    shrinks = image.shape[0] > IMAGE_SIZE
+    shrinks = max(image.shape[:2]) > IMAGE_SIZE
     resized = cv2.resize(image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return cast(NDArray[np.uint8], resized)
 

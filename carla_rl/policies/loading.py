@@ -9,10 +9,8 @@ from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import FrozenSft, SftPolicy
 
 
-def load_policy(path: str | Path, num_envs: int = 1, *, sft: str | Path | None = None) -> SftPolicy | ResidualPolicy | LegacyDelta:
+def load_policy(path: str | Path, *, sft: str | Path | None = None) -> SftPolicy | ResidualPolicy | LegacyDelta:
     """The deterministic policy in `path`; `sft` is the model under a checkpoint of the earlier delta trainer, and is for those only.
-
-    None of these policies has a memory, so `num_envs` matters to none of them.
 
     Raises:
         UsageError: as `carla_rl.checkpoint.read_checkpoint`; tensors that do not fit; `sft` missing where needed or given where not.

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from carla_rl.config import Config
 from carla_rl.types import Bools, Plan
@@ -18,13 +19,10 @@ from carla_rl.types import Bools, Plan
 class PerturbationConfig(Config):
     """Bursts of disturbance: how often, how long, how strong."""
 
-    share: float = 0.25
-    """Of the time that a burst is on, in expectation."""
-    duration_s: float = 1.0
-    lateral_m: float = 1.6
-    """Largest lateral displacement of the plan's end, either side."""
-    speed_share: float = 0.5
-    """Largest relative change of the plan's speed, either way."""
+    share: float = Field(default=0.25, ge=0, le=1, description="of the time that a burst is on, in expectation")
+    duration_s: float = Field(default=1.0, gt=0)
+    lateral_m: float = Field(default=1.6, ge=0, description="largest lateral displacement of the plan's end, either side")
+    speed_share: float = Field(default=0.5, ge=0, le=1, description="largest relative change of the plan's speed, either way")
 
 
 class Perturbation:

@@ -100,6 +100,17 @@ def new_model(architecture: str, horizon: int, out_dim: int, hidden: int, seed: 
     raise UsageError(f"architecture {architecture!r}: unknown; write one of {', '.join(ARCHITECTURES)}")
 
 
+def camera_spec(name: str, source: str) -> CameraSpec:
+    """The camera of that name: where it is mounted and looks, at the size that the image model sees.
+
+    Raises:
+        UsageError: a camera whose mount is not known.
+    """
+    if name not in CAMERA_YAWS_DEG:
+        raise UsageError(f"{source}: camera {name!r} has no known mount; this version has {', '.join(CAMERA_YAWS_DEG)}")
+    return CameraSpec(name=name, width=IMAGE_SIZE, height=IMAGE_SIZE, yaw=float(np.deg2rad(CAMERA_YAWS_DEG[name])))
+
+
 def needs_of(architecture: str, cameras: Sequence[str] = ("front",), source: str = "architecture") -> Needs:
     """What a model of the architecture sees.
 
@@ -109,7 +120,7 @@ def needs_of(architecture: str, cameras: Sequence[str] = ("front",), source: str
     if architecture == ROUTE_OBJECTS:
         return features.NEEDS
     if architecture == TINY_MULTICAM:
-        return Needs(cameras=tuple(_camera(name, source) for name in cameras))
+        return Needs(cameras=tuple(camera_spec(name, source) for name in cameras))
     raise UsageError(f"{source}: architecture {architecture!r} is unknown; write one of {', '.join(ARCHITECTURES)}")
 
 
@@ -247,9 +258,3 @@ def _check_sizes(model: TinyMulticam | RouteObjects, state: SftState) -> None:
 def _outputs(module: nn.Module) -> int:
     """Outputs of the last linear layer."""
     return [layer.out_features for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
-
-
-def _camera(name: str, source: str) -> CameraSpec:
-    if name not in CAMERA_YAWS_DEG:
-        raise UsageError(f"{source}: camera {name!r} has no known mount; this version has {', '.join(CAMERA_YAWS_DEG)}")
-    return CameraSpec(name=name, width=IMAGE_SIZE, height=IMAGE_SIZE, yaw=float(np.deg2rad(CAMERA_YAWS_DEG[name])))

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from carla_rl.config import Config
 
+LOG_STD_RANGE = (-5.0, 1.0)
+"""Least and largest log standard deviation of the action, in units; a learned one is kept within."""
+
 
 class PPOConfig(Config):
     """What a training run of the delta and value heads needs to know besides its parts."""
@@ -39,9 +42,12 @@ class PPOConfig(Config):
     max_grad_norm: float = Field(default=0.5, gt=0, description="largest gradient norm, each net on its own")
 
     log_std_start: float = Field(
-        default=-1.0, ge=-5, le=1, description="log standard deviation of the action at the start, unless it is learned"
+        default=-1.0,
+        ge=LOG_STD_RANGE[0],
+        le=LOG_STD_RANGE[1],
+        description="log standard deviation of the action at the start, unless it is learned",
     )
-    log_std_end: float = Field(default=-2.3, ge=-5, le=1, description="and at the end of its schedule")
+    log_std_end: float = Field(default=-2.3, ge=LOG_STD_RANGE[0], le=LOG_STD_RANGE[1], description="and at the end of its schedule")
     log_std_until: float = Field(default=0.9, gt=0, le=1, description="share of the training over which it moves, linearly")
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """The terms of PPO's loss (Schulman et al. 2017, arXiv 1707.06347) as functions of tensors; B decisions, K action coordinates.
 
 The pull towards SFT is KL(policy || reference) in closed form: SFT drives a delta of zero, so as a policy it is the Gaussian about zero
-with the same standard deviation. Knows no network and no optimiser.
+with the same standard deviation; the pull moves the mean alone. Knows no network and no optimiser.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,9 @@ def policy_loss(
     ratio = log_ratio.exp()
     surrogate = -torch.minimum(ratio * advantages, ratio.clamp(1.0 - clip, 1.0 + clip) * advantages).mean()
     entropy = gaussian.entropy(log_std)
-    kl_to_sft = gaussian.kl(mean, log_std, torch.zeros_like(mean), log_std).mean()
+    # the reference is held: else a learned standard deviation would grow to make the pull cheap
+    held = log_std.detach()
+    kl_to_sft = gaussian.kl(mean, held, torch.zeros_like(mean), held).mean()
     with torch.no_grad():
         approx_kl = (ratio - 1.0 - log_ratio).mean()
         clip_fraction = ((ratio - 1.0).abs() > clip).float().mean()

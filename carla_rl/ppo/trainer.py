@@ -104,7 +104,10 @@ class Trainer:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What training adds to the policy and needs to go on: tensors and plain numbers only, so that it loads without pickle."""
+        """What training adds to the policy and needs to go on: tensors and plain numbers only, so that it loads without pickle.
+
+        The features' normaliser is the policy's own and is saved and brought back with it.
+        """
         return {
             "update": self.update,
             "decisions": self.decisions,

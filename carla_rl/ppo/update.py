@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from carla_rl.errors import RunFailure
 from carla_rl.ppo.actor_critic import ActorCritic
 from carla_rl.ppo.buffer import Batch
-from carla_rl.ppo.config import PPOConfig
+from carla_rl.ppo.config import LOG_STD_RANGE, PPOConfig
 from carla_rl.ppo.loss import PolicyLoss, policy_loss, value_loss
 
 
@@ -77,6 +77,7 @@ class PPOUpdate:
                 loss = self._policy_loss(features, batch, advantages, rows)
                 stopped = config.target_kl is not None and loss.approx_kl.item() > config.target_kl
                 norm = 0.0 if stopped else self._step(self._delta_parameters, self._delta, loss.total)
+                self._bound_log_std()
                 tally.add_policy(loss, norm, stopped)
         return tally.stats(explained, stopped)
 
@@ -106,6 +107,12 @@ class PPOUpdate:
             raise RunFailure("training diverged: a gradient is not finite; lower delta_lr and value_lr or start from the last checkpoint")
         optimiser.step()
         return norm
+
+    def _bound_log_std(self) -> None:
+        """Keep a learned log standard deviation within what may be configured; a scheduled one is."""
+        if self._policy.log_std.requires_grad:
+            with torch.no_grad():
+                self._policy.log_std.clamp_(*LOG_STD_RANGE)
 
     def state_dict(self) -> dict[str, Any]:
         """Both optimisers and the generator of the minibatches' order."""

@@ -58,6 +58,8 @@ class Samples:
     """By camera: B paths."""
     skipped_frames: int
     """Frames without an expert plan, which cannot be compared or learnt from."""
+    datasets: tuple[str, ...]
+    """What the episodes say made them (`source.dataset`), sorted, each once; `unknown` where one does not say."""
     needs: Needs
 
     def __len__(self) -> int:
@@ -82,6 +84,8 @@ def find_episodes(pattern: str) -> list[Path]:
     Raises:
         UsageError: nothing there.
     """
+    if not pattern:
+        raise UsageError("the pattern of the episodes is empty; give a folder of carla-rl record, or a quoted glob")
     where = str(Path(glob.escape(pattern)) / "**" / "episode.json") if Path(pattern).is_dir() else pattern
     paths = sorted(Path(path) for path in glob.glob(where, recursive=True) if Path(path).is_file())
     if not paths:
@@ -117,7 +121,7 @@ def read_episode(path: Path) -> EpisodeFile:
         data = json.loads(path.read_bytes(), parse_constant=strange.append)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not JSON ({error}); the file is truncated or is no episode") from error
     if strange:
         # the parser does not say where the constant stood
@@ -136,11 +140,13 @@ def load_samples(pattern: str, needs: Needs, horizon: int = HORIZON) -> Samples:
     """
     parts: list[Frames] = []
     skipped = 0
+    datasets: set[str] = set()
     for episode in read_episodes(pattern):
         check_waypoint_spec(episode, horizon)
         usable = [i for i, frame in enumerate(episode.frames) if (frame.get("expert") or {}).get("waypoints") is not None]
         skipped += len(episode.frames) - len(usable)
         if usable:
+            datasets.add(str((episode.data.get("source") or {}).get("dataset", "unknown")))
             parts.append(Frames.read(episode.path, episode.episode_id, episode.frames, usable, needs, horizon))
     if not parts:
         raise UsageError(f"{pattern}: no frame has expert.waypoints; record episodes with the expert")
@@ -156,6 +162,7 @@ def load_samples(pattern: str, needs: Needs, horizon: int = HORIZON) -> Samples:
         files=tuple(part.path for part in parts),
         image_paths={camera.name: tuple(path for part in parts for path in part.images[camera.name]) for camera in needs.cameras},
         skipped_frames=skipped,
+        datasets=tuple(sorted(datasets)),
         needs=needs,
     )
 
@@ -181,6 +188,9 @@ def _check_required(path: Path, data: Any) -> None:
     for field in ("episode_id", "domain"):
         if not isinstance(data.get(field), str) or not data[field]:
             raise UsageError(f"{path}: {field} is missing or not a string; the episode contract requires it")
+    for field in ("source", "waypoint_spec"):
+        if not isinstance(data.get(field) or {}, dict):
+            raise UsageError(f"{path}: {field} is a {type(data[field]).__name__}, expected an object")
     frames = data.get("frames")
     if not isinstance(frames, list) or not frames:
         raise UsageError(f"{path}: frames is missing or empty; an episode has at least one frame")
@@ -191,6 +201,8 @@ def _check_required(path: Path, data: Any) -> None:
             raise UsageError(f"{path}: frame {i}: t is missing or not a number; write the seconds since the start")
         if not isinstance(frame.get("observations"), dict):
             raise UsageError(f"{path}: frame {i}: observations is missing or not an object")
+        if not isinstance(frame.get("expert") or {}, dict):
+            raise UsageError(f"{path}: frame {i}: expert is a {type(frame['expert']).__name__}, expected an object")
 
 
 def _where_not_finite(value: Any, place: str = "") -> str:

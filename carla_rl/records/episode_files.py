@@ -25,7 +25,6 @@ from carla_rl.records.names import file_stem
 from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, WAYPOINT_S, CameraSpec, ObjectColumn, Observation
 
-DATASET = "carla-rl-toy"
 DECIMALS = 4
 _MAP = ("route", "route_left", "objects", "light", "stop_sign", "speed_limit")
 _SUFFIXES = (".png", ".jpg")
@@ -42,16 +41,18 @@ class EpisodeRecorder:
         folder: Path,
         num_envs: int,
         *,
+        dataset: str,
         split: str,
         cameras: Sequence[CameraSpec] = (),
-        dataset: str = DATASET,
         image_suffix: str = ".png",
     ) -> None:
-        """Record into `folder`, which is made and must not hold episodes yet.
+        """Record into `folder`, which is made and must not hold episodes yet. `dataset` says what made them, e.g. `carla-rl-toy`.
 
         Raises:
-            UsageError: the folder cannot be written or holds episodes; an image format that is not offered.
+            UsageError: the folder cannot be written or holds episodes; an image format that is not offered; two cameras of one name.
         """
+        if len({camera.name for camera in cameras}) < len(cameras):
+            raise UsageError(f"cameras {', '.join(camera.name for camera in cameras)}: a name is there twice; record each camera once")
         if image_suffix not in _SUFFIXES:
             raise UsageError(f"image format {image_suffix!r}: unknown; give one of {', '.join(_SUFFIXES)}")
         make_folder(folder)
@@ -95,6 +96,8 @@ class EpisodeRecorder:
         assert episode is not None
         if decision.started[env]:
             self._parts[env] = part = self._part(episode)
+            # what a killed recording left behind
+            shutil.rmtree(part, ignore_errors=True)
             for camera in self._cameras:
                 make_folder(part / camera.name)
         part = self._parts[env] or self._part(episode)

@@ -5,6 +5,7 @@ Knows the names of the episode contract and of `carla_rl.types.Observation`; rea
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
-from carla_rl.types import ROUTE_POINTS, Needs, ObjectColumn
+from carla_rl.types import ROUTE_POINTS, LightState, Needs, ObjectColumn, ObjectKind
 
 Frame = dict[str, Any]
 
@@ -50,7 +51,7 @@ class Frames:
         if needs.objects:
             columns["objects"] = reader.objects(needs.objects)
         if needs.lights:
-            columns["light"] = reader.column("observations.map.light", (2,))
+            columns["light"] = reader.states("observations.map.light", LightState)
             columns["stop_sign"] = reader.column("observations.map.stop_sign", (2,))
         if needs.speed_limit:
             columns["speed_limit"] = reader.column("observations.map.speed_limit", ())
@@ -74,8 +75,14 @@ class _Reader:
             array = _stack(values, shape)
         except (TypeError, ValueError):
             self._blame(field, values, lambda value: _stack([value], shape), f"expected numbers of shape {shape}")
-        if not np.isfinite(array).all():
-            self._blame(field, values, lambda value: _finite(_stack([value], shape)), "holds a number that is not finite")
+        if not _is_finite(array):
+            self._blame(field, values, lambda value: _finite(_stack([value], shape)), "holds a number that is not finite or too large")
+        return array
+
+    def states(self, field: str, kinds: type[IntEnum]) -> NDArray[np.float64]:
+        """(T, 2): a distance in m, and a member of `kinds`."""
+        array = self.column(field, (2,))
+        self._check_members(field, array[:, 1], np.arange(len(array)), kinds)
         return array
 
     def objects(self, rows: int) -> NDArray[np.float64]:
@@ -89,11 +96,22 @@ class _Reader:
             self._blame(field, tables, lambda table: _finite(_stack(table, (width,))), problem)
         counts = np.array([len(table) for table in tables], np.int64)
         frame = np.repeat(np.arange(len(tables)), counts)
+        self._check_members(field, flat[:, ObjectColumn.KIND], frame, ObjectKind)
         place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
         padded = np.zeros((len(tables), rows, width))
         kept = place < rows
         padded[frame[kept], place[kept]] = flat[kept]
         return padded
+
+    def _check_members(self, field: str, found: NDArray[np.float64], row: NDArray[np.int64], kinds: type[IntEnum]) -> None:
+        """Numbers that stand for a kind of thing must be one: they are places in a feature vector later."""
+        strange = np.flatnonzero(~np.isin(found, [int(kind) for kind in kinds]))
+        if len(strange):
+            first = strange[0]
+            known = ", ".join(f"{int(kind)} {kind.name.lower()}" for kind in kinds)
+            raise UsageError(
+                f"{self._path}: frame {self._usable[row[first]]}: {field}: {found[first]:g} is no {kinds.__name__}; write one of {known}"
+            )
 
     def images(self, camera: str) -> tuple[Path, ...]:
         """T paths."""
@@ -132,18 +150,28 @@ def _stack(values: Sequence[Any], shape: tuple[int, ...]) -> NDArray[np.float64]
     """Nested lists of numbers as (len(values), *shape); several times faster than np.array, and strings are no numbers here.
 
     Raises:
-        TypeError, ValueError: another shape, or something that is no number.
+        TypeError, ValueError: another shape, something that is no number, or a whole number beyond float64.
     """
     flat = values
     for size in shape:
         if set(map(len, flat)) - {size}:
             raise ValueError("shape")
         flat = list(chain.from_iterable(flat))
-    return np.fromiter(flat, np.float64, len(flat)).reshape(len(values), *shape)
+    if set(map(type, flat)) - {float, int}:
+        raise TypeError("no number")
+    try:
+        return np.fromiter(flat, np.float64, len(flat)).reshape(len(values), *shape)
+    except OverflowError:
+        raise ValueError("too large") from None
+
+
+def _is_finite(array: NDArray[np.float64]) -> bool:
+    """Whether all numbers are finite as float32 too, which is what policies are shown."""
+    return bool((np.abs(array) <= np.finfo(np.float32).max).all())
 
 
 def _finite(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    if not np.isfinite(array).all():
+    if not _is_finite(array):
         raise ValueError("not finite")
     return array
 

@@ -35,11 +35,6 @@ class Run:
     notes: tuple[str, ...]
     """What a reader has to know: an incomplete run, a last line lost to a kill."""
 
-    @property
-    def skipped_scenarios(self) -> dict[str, tuple[str, ...]]:
-        """By scenario: the scripted actors that the simulator could not play."""
-        return {episode.scenario_id: episode.skipped for episode in self.episodes if episode.skipped}
-
     def steps_path(self, episode_id: str) -> Path:
         """Where the step log of an episode is, if it was kept."""
         return self.path / "steps" / f"{file_stem(episode_id)}.npz"
@@ -70,12 +65,12 @@ def read_run(path: Path) -> Run:
         path=folder,
         run_id=run_id,
         command=str(config.get("command", "")),
-        config=config.get("config", {}),
+        config=_object(folder / "config.json", config, "config"),
         environment=environment,
         simulator=_part(SimulatorRecord, environment, "simulator", folder),
         suite=_part(SuiteRecord, environment, "suite", folder),
         policy=_part(PolicyRecord, environment, "policy", folder),
-        protocol=environment.get("protocol", {}),
+        protocol=_object(folder / "environment.json", environment, "protocol"),
         episodes=tuple(episodes),
         complete=complete,
         notes=tuple(notes),
@@ -96,6 +91,8 @@ def read_object(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: cannot be read ({error})") from error
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}: line {error.lineno} is not JSON ({error.msg}); the file is truncated or was changed") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not JSON ({error}); the file was changed") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: holds a {type(data).__name__}, expected an object")
     return data
@@ -153,7 +150,7 @@ def _check_metrics(path: Path, run_id: str, episodes: list[EpisodeResult]) -> bo
     if metrics.get("complete") is not True:
         return False
     if "total_episodes" in metrics:
-        # a training run keeps no line an episode
+        # a training run's metrics.json is the headline alone
         return True
     told = metrics.get("scenarios")
     if not isinstance(told, list):
@@ -163,11 +160,18 @@ def _check_metrics(path: Path, run_id: str, episodes: list[EpisodeResult]) -> bo
     for line, episode in zip(told, episodes, strict=True):
         if line != episode.to_json():
             raise UsageError(f"{path}: episode {episode.episode_id} differs from its line in episodes.jsonl; one of the files was changed")
-    mean = metrics.get("summary", {}).get("driving_score_mean")
+    mean = _object(path, metrics, "summary").get("driving_score_mean")
     exact = math.fsum(episode.driving_score for episode in episodes) / len(episodes) if episodes else None
     if mean != exact:
         raise UsageError(f"{path}: summary.driving_score_mean is {mean}, its episodes give {exact}; the file was changed after the run")
     return True
+
+
+def _object(path: Path, data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = data.get(name, {})
+    if not isinstance(value, dict):
+        raise UsageError(f"{path}: {name} is a {type(value).__name__}, expected an object; the file was changed after the run")
+    return value
 
 
 def _run_id(path: Path, data: Mapping[str, Any]) -> str:

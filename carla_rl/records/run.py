@@ -11,6 +11,7 @@ A kill loses nothing that was finished: `carla_rl.records.reading` reads a run f
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,8 @@ from carla_rl.types import TICK_S
 FORMAT = 1
 """Version of the run directory's layout."""
 DOMAIN = "driving"
+EVALUATION, TRAINING = "evaluate", "ppo-delta"
+"""The kinds of run: the prefix of the run id, and what config.json calls the command."""
 
 
 class SimulatorRecord(Record):
@@ -61,49 +64,34 @@ class PolicyRecord(Record):
     sha256: str | None = Field(default=None, description="of the checkpoint file")
 
 
+@dataclass(frozen=True)
+class StartedRun:
+    """A run directory in which everything stands that is known before the first episode."""
+
+    path: Path
+    facts: dict[str, Any]
+    """`simulator`, `suite`, `policy` and `protocol`, as JSON values: for metrics.json."""
+    git: dict[str, Any]
+
+
 class RunDirectory:
     """Writes one run. A context manager: leaving it normally completes the run, leaving it by an exception (Ctrl-C included) keeps what
     was finished and marks the run incomplete."""
 
-    def __init__(self, path: Path, facts: Mapping[str, Any], git: Mapping[str, Any]) -> None:
-        """Use `create`."""
-        self.path = path
-        self.run_id = path.name
-        self._facts = facts
-        self._git = git
+    def __init__(self, started: StartedRun) -> None:
+        """Take over what `start_run` began.
+
+        Raises:
+            UsageError: the folder cannot be written any more.
+        """
+        self.path = started.path
+        self.run_id = started.path.name
+        self._facts = started.facts
+        self._git = started.git
         self._results: list[EpisodeResult] = []
         self._seen: set[str] = set()
         self._next_summary = 1
-
-    @classmethod
-    def create(
-        cls,
-        out: Path,
-        kind: str,
-        *,
-        config: Mapping[str, Any],
-        simulator: SimulatorInfo,
-        suite: SuiteRecord,
-        policy: PolicyRecord,
-        protocol: Mapping[str, Any],
-        run_id: str | None = None,
-        now: datetime | None = None,
-    ) -> Self:
-        """Make `<out>/<run_id>` and write what is known before the first episode.
-
-        `kind` is the prefix of the run id (`evaluate`, `ppo-delta`, ...), which is made from the time unless `run_id` gives it.
-        `config` is everything that the command was told. `protocol` is what has to be the same for two runs to be comparable
-        (controller, ticks a decision, time limits ...), beyond simulator and suite.
-
-        Raises:
-            UsageError: `out` cannot be written, the run id is no plain name, or there is a run of that id already.
-        """
-        path, facts, git = start_run(
-            out, kind, config=config, simulator=simulator, suite=suite, policy=policy, protocol=protocol, run_id=run_id, now=now
-        )
-        run = cls(path, facts, git)
-        run._write_metrics(complete=False)
-        return run
+        self._write_metrics(complete=False)
 
     def add(self, result: EpisodeResult) -> None:
         """Put one finished episode on the disk. When this returns, no kill can lose it.
@@ -130,20 +118,20 @@ class RunDirectory:
             UsageError: the place cannot be written.
         """
         folder = self.path / "steps"
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         path = folder / f"{file_stem(log.episode_id)}.npz"
         write_steps(path, log)
         return path
 
-    def finish(self, *, complete: bool = True) -> dict[str, Any]:
-        """Write the final metrics.json and return what it holds."""
-        return self._write_metrics(complete=complete)
+    def finish(self) -> dict[str, Any]:
+        """Write the metrics.json of a complete run and return what it holds."""
+        return self._write_metrics(complete=True)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
-        self.finish(complete=kind is None)
+        self._write_metrics(complete=kind is None)
 
     def _write_metrics(self, *, complete: bool) -> dict[str, Any]:
         data = evaluation_metrics(self.run_id, self._git, self._facts, self._results, complete=complete)
@@ -162,10 +150,12 @@ def start_run(
     protocol: Mapping[str, Any],
     run_id: str | None = None,
     now: datetime | None = None,
-) -> tuple[Path, dict[str, Any], dict[str, Any]]:
-    """Make `<out>/<run_id>` with config.json and environment.json; returns the folder, the facts of the run, and git's state.
+) -> StartedRun:
+    """Make `<out>/<run_id>` with config.json and environment.json: what is known before the first episode.
 
-    The arguments are those of `RunDirectory.create`.
+    `kind` (EVALUATION or TRAINING) is the prefix of the run id, which is made from the time unless `run_id` gives it.
+    `config` is everything that the command was told. `protocol` is what has to be the same for two runs to be comparable
+    (controller, ticks a decision, time limits ...), beyond simulator and suite.
 
     Raises:
         UsageError: `out` cannot be written, the run id is no plain name, or there is a run of that id already.
@@ -191,7 +181,7 @@ def start_run(
     started = (now or datetime.now()).astimezone().isoformat(timespec="seconds")
     write_json(path / "config.json", {"format": FORMAT, "run_id": path.name, "command": kind, "started": started, "config": dict(config)})
     write_json(path / "environment.json", {"run_id": path.name, **facts, **environment})
-    return path, facts, environment["git"]
+    return StartedRun(path, facts, environment["git"])
 
 
 def evaluation_metrics(

@@ -173,8 +173,10 @@ def read_steps(path: Path) -> StepLog:
             ),
             route=arrays["route"],
         )
-    except (KeyError, json.JSONDecodeError) as error:
-        raise UsageError(f"{path}: not a step log of this program (lacks {error})") from error
+    except KeyError as error:
+        raise UsageError(f"{path}: not a step log of this program (lacks {error}); drive the episode again") from error
+    except (ValueError, TypeError, IndexError) as error:
+        raise UsageError(f"{path}: not a step log of this program ({error}); drive the episode again") from error
 
 
 def _state(ego: Any, facts: Any) -> dict[str, NDArray[Any]]:

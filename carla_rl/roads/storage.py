@@ -26,7 +26,7 @@ _SIGNALS = ("signal_id", "signal_junction", "signal_phase", "signal_phases", "si
 
 
 def save_network(network: RoadNetwork, path: Path) -> None:
-    """Write `network` to `path`. The same network gives the same arrays; raises UsageError where the file cannot be written."""
+    """Write `network` to `path`, or nothing. The same network gives the same bytes; raises UsageError where the file cannot be written."""
     points = [np.asarray(polygon, np.float64).reshape(-1, 2) for polygon in network.crosswalks]
     arrays: dict[str, Any] = {name: array for name, array in network.roads._asdict().items() if name not in _INDEX}
     arrays["crosswalk_start"] = np.cumsum([0] + [len(polygon) for polygon in points], dtype=np.int32)
@@ -34,16 +34,19 @@ def save_network(network: RoadNetwork, path: Path) -> None:
     arrays["version"] = np.int32(VERSION)
     arrays["town"] = np.str_(network.town)
     arrays["source_sha256"] = np.str_(network.source_sha256)
+    half = path.with_name(f".{path.name}.part")
     try:
-        with path.open("wb") as file:
+        with half.open("wb") as file:
             np.savez_compressed(file, **arrays)
+        half.replace(path)
     except OSError as error:
+        half.unlink(missing_ok=True)
         raise UsageError(f"{path}: cannot write the road network ({error.strerror}); give a path that can be written") from error
 
 
 def load_network(path: Path) -> RoadNetwork:
     """Read what `save_network` wrote. Raises UsageError for a file that is missing, damaged, of another version or not a road network."""
-    again = "compile the map again with `carla-rl map compile`"
+    again = "compile the map again with `carla-rl compile-map`"
     try:
         # opened here, since np.load leaves the file open where it is damaged
         with path.open("rb") as raw:

@@ -115,11 +115,38 @@ def test_a_checkpoint_of_another_horizon(tmp_path: Path, episode: Path, capsys: 
     refused(capsys, ["offline", "--checkpoint", str(ten), "--episodes", str(episode)], "episode.json", "20", "10")
 
 
+def test_plans_too_short_to_follow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said before anything runs: the controller reads farther ahead than the model plans."""
+    five = str(write_model(tmp_path / "five.pt", horizon=5))
+    refused(capsys, [*EVALUATE, "--checkpoint", five], "plans 5 waypoints, 0.50 s", "'default'", "needs 0.75 s")
+    ten = str(write_model(tmp_path / "ten.pt", horizon=10))
+    refused(capsys, [*EVALUATE, "--checkpoint", ten, "--controller", "tcp"], "plans 10 waypoints", "needs 2.00 s")
+    train = ["train", "--sft", five, "--suite", "quick-train", "--simulator", "toy"]
+    refused(capsys, train, "plans 5 waypoints", "needs 0.75 s")
+
+
 def test_nan_in_an_episode(model: Path, episode: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = json.loads(episode.read_text())
     data["frames"][1]["expert"]["waypoints"][2][0] = float("nan")
     episode.write_text(json.dumps(data))
     refused(capsys, ["offline", "--checkpoint", str(model), "--episodes", str(episode)], "episode.json", "frame 1", "NaN")
+
+
+def test_a_camera_of_no_known_mount(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = ["record", "--suite", "quick-train", "--routes", "0", "--out", str(tmp_path / "o")]
+    for name in ("periscope", "../../front", ""):
+        refused(capsys, [*record, "--camera", name], "--camera", "side_left")
+    refused(capsys, [*record, "--camera", "front", "--camera", "front"], "twice")
+    assert not (tmp_path / "o").exists()
+
+
+def test_numbers_out_of_range(tmp_path: Path, model: Path, episode: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "o")
+    refused(capsys, ["record", "--suite", "quick-train", "--noise", "nan", "--out", out], "--noise")
+    refused(capsys, ["sft", "--episodes", str(episode), "--lr", "nan", "--out", out], "lr")
+    refused(capsys, ["sft", "--episodes", str(episode), "--seed", str(2**63), "--out", out], "--seed")
+    refused(capsys, ["plan", "--checkpoint", str(model), "--image", "x.png", "--speed", "nan"], "tiny_multicam")
+    refused(capsys, [*EVALUATE, "--policy", "expert", "--repetitions", "999999999"], "--repetitions")
 
 
 def test_no_episodes(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +173,10 @@ def test_no_carla_wheel(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     refused(capsys, ["compile-map", str(tmp_path / "Mine.xodr.gz"), str(tmp_path / "Mine.npz")], "carla", ".npz")
 
 
+def test_a_compiled_map_has_its_ending(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, ["compile-map", "x.xodr", str(tmp_path / "Mine")], "Mine", "write Mine.npz")
+
+
 def test_a_map_that_is_no_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("carla", reason="compiling maps needs the carla wheel")
     (tmp_path / "x.xodr").write_text("no XML")
@@ -167,6 +198,8 @@ def test_a_training_configuration_out_of_range(tmp_path: Path, model: Path, caps
     refused(capsys, train, "t.toml", "ppo.clip")
     config.write_text("[ppo]\nclips = 0.2\n")
     refused(capsys, train, "ppo.clips", "not a known field")
+    config.write_text("[delta]\nhidden = [0]\n")
+    refused(capsys, train, "delta.hidden.0")
     config.write_text("[ppo\n")
     refused(capsys, train, "not TOML")
     refused(capsys, [*train[:-1], str(tmp_path / "absent.toml")], "absent.toml")
@@ -180,6 +213,9 @@ def test_training_and_validation_must_not_overlap(model: Path, capsys: pytest.Ca
 def test_an_agent_file_and_options_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     agent = tmp_path / "a.toml"
     agent.write_text('policy = "expert"\n')
-    refused(capsys, [*EVALUATE, "--agent", str(agent), "--policy", "expert"], "a.toml")
+    for also in (["--policy", "expert"], ["--controller", "tcp"], ["--decision-ticks", "2"]):
+        refused(capsys, [*EVALUATE, "--agent", str(agent), *also], "a.toml", "says what drives")
+    agent.write_text('policy = "expert"\nsft = "model.pt"\n')
+    refused(capsys, [*EVALUATE, "--agent", str(agent)], "a.toml", "sft is the model under a checkpoint's heads")
     agent.write_text('policy = "expert"\nspeed = 3\n')
     refused(capsys, [*EVALUATE, "--agent", str(agent)], "a.toml", "speed")

@@ -11,14 +11,17 @@ import torch
 from jsonschema import Draft202012Validator
 
 from carla_rl.checkpoint import load_rl, load_sft, sft_fingerprint
-from carla_rl.cli import commands_data, commands_evaluate
+from carla_rl.cli import commands_data, commands_evaluate, commands_train
 from carla_rl.cli.app import run
 from carla_rl.evaluate import drive
+from carla_rl.loop import Decision
 from carla_rl.metrics.result import EpisodeResult
 from carla_rl.records.reading import read_run
 from carla_rl.records.steps import read_steps
+from carla_rl.reward import RewardTerms
 from carla_rl.scenario.model import Episode, Scenario
 from carla_rl.schemas import load_schema
+from carla_rl.train import Training
 
 CONFIG = """
 validate_every = 1
@@ -82,6 +85,7 @@ def test_the_clone_is_a_model_of_the_contract(story: Path) -> None:
     Draft202012Validator(load_schema("train_metrics")).validate(metrics)
     assert metrics["ade"] > 0
     assert metrics["episodes"] == {"train": 3, "held_out": 1}
+    assert metrics["datasets"] == ["carla-rl-toy"]
 
 
 def test_offline_tells_of_both_plans(story: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,6 +93,7 @@ def test_offline_tells_of_both_plans(story: Path, capsys: pytest.CaptureFixture[
     sft = out(capsys, "offline", "--checkpoint", str(story / "sft" / "model.pt"), "--episodes", episodes, "--json")
     rl = out(capsys, "offline", "--checkpoint", str(story / "ppo" / "checkpoints" / "last.pt"), "--episodes", episodes, "--json")
     assert sft["sft"] is None
+    assert sft["datasets"] == ["carla-rl-toy"]
     assert rl["sft"]["ade"] == sft["ade"]
     assert len(sft["by_horizon"]) == 20
 
@@ -138,6 +143,9 @@ def test_training_leaves_what_the_mission_asks_for_and_sft_untouched(story: Path
     assert metrics["simulator"]["name"] == "toy"
     trained = load(run_dir / "train_metrics.json")
     assert trained["complete"] is True
+    assert trained["simulator"] == "toy"
+    assert load_rl(run_dir / "checkpoints" / "last.pt").train_stats["simulator"] == "toy"
+    assert load(run_dir / "config.json")["config"]["routes"] == "0-2"
     assert [row["update"] for row in trained["updates"]] == [1, 2]
     assert {"ppo/approx_kl", "ppo/clip_fraction", "ppo/explained_variance"} <= set(trained["updates"][0])
     before = sft_fingerprint(load_sft(story / "sft" / "model.pt"))
@@ -151,6 +159,8 @@ def test_compare_pairs_the_drives(story: Path, capsys: pytest.CaptureFixture[str
     assert {"driving_score", "route_completion", "success_rate", "ade", "fde"} <= {row["name"] for row in found["measures"]}
     same = out(capsys, "compare", str(story / "a"), str(story / "again"), "--json")
     assert all(row["difference"] == 0 for row in same["measures"])
+    assert run(["compare", str(story / "a"), str(story / "ppo")]) == 2
+    assert "ppo: a training run" in capsys.readouterr().err
     assert run(["compare", str(story / "a"), str(story / "b")]) == 0
     assert "driving score" in capsys.readouterr().out
 
@@ -181,6 +191,48 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path: Path, capsys: pytest.Cap
     assert load(tmp_path / "cut" / "metrics.json")["complete"] is False
     assert len((tmp_path / "cut" / "episodes.jsonl").read_text().splitlines()) == 1
     assert len(read_run(tmp_path / "cut").episodes) == 1
+
+
+def test_an_interrupted_training_keeps_every_episode_that_ended(
+    story: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of the rollout that was cut short: the lines and the headline tell of the same episodes."""
+    measure = Training._measure
+
+    def interrupted(self: Training, decision: Decision, earned: RewardTerms) -> None:
+        measure(self, decision, earned)
+        if self._returns:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "_measure", interrupted)
+    settings = story / "long.toml"
+    settings.write_text("[ppo]\nnum_envs = 8\nrollout = 1000\ndecisions = 8000\n")
+    training = ["train", "--sft", str(story / "sft" / "model.pt"), "--suite", "quick-train", "--routes", "0-2", "--simulator", "toy"]
+    assert run([*training, "--config", str(settings), "--out", str(story), "--run-id", "cut"]) == 1
+    assert "interrupted after 0 of 1 updates" in capsys.readouterr().err
+    lines = (story / "cut" / "episodes.jsonl").read_text().splitlines()
+    assert len(lines) == load(story / "cut" / "metrics.json")["total_episodes"] > 0
+    assert load(story / "cut" / "metrics.json")["complete"] is False
+
+
+def test_options_come_before_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text("seed = 3\n[ppo]\nnum_envs = 64\ndecisions = 8192\n")
+    config = commands_train.read_train_config(tmp_path / "t.toml", {"seed": 7}, {"decisions": None, "num_envs": 128})
+    assert (config.seed, config.ppo.num_envs, config.ppo.decisions) == (7, 128, 8192)
+    assert commands_train.read_train_config(tmp_path / "t.toml", {"seed": None}, {}).seed == 3
+    assert commands_train.read_train_config(None, {"seed": None}, {}).seed == 0
+
+
+def test_a_recorded_camera_looks_where_its_name_says(tmp_path: Path) -> None:
+    recording = ["record", "--suite", "quick-train", "--routes", "0", "--episodes", "1", "--decision-ticks", "20"]
+    assert run([*recording, "--camera", "front", "--camera", "side_left", "--out", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("*/episode.json")
+    cameras = load(path)["frames"][0]["observations"]["cameras"]
+    front, left = (np.array(cameras[name]["extrinsics"]).reshape(4, 4) for name in ("front", "side_left"))
+    np.testing.assert_allclose(front[:3, :3], np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(left[:3, 0], (0.0, 1.0, 0.0), atol=1e-6)
+    pictures = [(path.parent / cameras[name]["image_path"]).read_bytes() for name in cameras]
+    assert pictures[0] != pictures[1]
 
 
 def test_fewer_episodes_are_spread_over_the_suite_and_more_drive_it_again() -> None:

@@ -234,3 +234,20 @@ def test_reset_forgets_only_the_envs_named(name: str) -> None:
     assert after.throttle[0] == fresh.throttle[0]
     if name != "default":
         assert after.steer[1] != fresh.steer[0]
+
+
+def test_how_long_a_plan_has_to_be():
+    """`default` looks 0.6 s ahead while the plan ages to the decision's last tick; the others read the plan's own waypoints."""
+    shortest = {name: make_controller(name, 1).shortest_plan_s(0.2) for name in PRESETS}
+    assert shortest == pytest.approx({"default": 0.75, "transfuser": 1.0, "tcp": 2.0, "pdm_lite": 1.0})
+    assert make_controller("transfuser", 1).shortest_plan_s(1.2) == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_plan_of_that_length_is_followed_and_a_shorter_one_is_not(name):
+    controller = make_controller(name, 1)
+    horizon = math.ceil(controller.shortest_plan_s(0.2) / 0.1 - 1e-9)
+    plan = np.cumsum(np.full((1, horizon, 2), (0.5, 0.0)), axis=1)
+    controller.control(plan, 0.15, ego(5.0))
+    with pytest.raises(ValueError, match="ahead, but it ends after"):
+        controller.control(plan[:, :-1], 0.15, ego(5.0))

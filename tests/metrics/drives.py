@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from carla_rl.errors import UsageError
 from carla_rl.interfaces import SimulatorInfo
 from carla_rl.loop import ClosedLoop, rollout
 from carla_rl.roads.network import RoadNetwork
@@ -60,7 +61,7 @@ class LineSimulator:
         return ()
 
     def network(self, town: str) -> RoadNetwork:
-        raise NotImplementedError
+        raise UsageError(f"town {town!r}: a line has no roads")
 
     def reset(self, envs: NDArray[np.int64], episodes: Sequence[Episode]) -> Step:
         for env, item in zip(envs, episodes, strict=True):

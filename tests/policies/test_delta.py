@@ -64,7 +64,8 @@ def test_corrections_are_bounded(actions, limit, horizon):
 
 
 @pytest.mark.parametrize(
-    "data", [{"limit": 0}, {"space": "cube"}, {"inputs": ()}, {"hidden": ()}, {"speed_unit": float("nan")}, {"width": 3}]
+    "data",
+    [{"limit": 0}, {"space": "cube"}, {"inputs": ()}, {"hidden": ()}, {"hidden": (64, 0)}, {"speed_unit": float("nan")}, {"width": 3}],
 )
 def test_bad_configurations(data):
     with pytest.raises(ValidationError):

@@ -23,6 +23,12 @@ class Straight:
         waypoints[:, :, 0] = self.speed * np.arange(1, 21) / 10
         return Plan(waypoints)
 
+class Vague(Straight):
+    needs = None
+
+class Blind(Straight):
+    horizon = 0
+
 class Half:
     name = "half"
     def plan(self, observation): ...
@@ -53,6 +59,9 @@ def test_what_can_be_wrong(models):
         ("broken_models_under_test:X", "no module named 'a_package_that_is_nowhere'"),
         (f"{models}:Curve", "has no class Curve"),
         (f"{models}:Half", "lacks needs, horizon, reset"),
+        (f"{models}:Vague", "needs must be a .*found NoneType and 20"),
+        (f"{models}:Blind", "horizon a whole number above 0 .*found Needs and 0"),
+        (".relative:Straight", "write it as module:Class"),
     ]:
         with pytest.raises(UsageError, match=message):
             load_external(spec)

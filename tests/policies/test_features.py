@@ -55,10 +55,10 @@ def test_leader_goes_into_the_corridor_and_a_walker_at_the_side_does_not():
     walker = (10.0, -4.0, np.pi / 2, 1.0, 0.3, 0.3, ObjectKind.PEDESTRIAN)
     table = slots(f.route_objects(one([walker, leader]))[0])
     np.testing.assert_allclose(
-        table[0], [1 - 20 / 60, 5 / 25, 0.125, 0.5, 0, 1, 0, 0.8, 0.6, 1, 0, 0, 0, 1 - 5.205 / 15], rtol=1e-5, atol=1e-7
+        table[0], [1 - 20 / 60, 5 / 25, 0.125, 0.5, 0, 1, 0, 0.8, 0.6, 1, 0, 0, 0, 0, 1 - 5.205 / 15], rtol=1e-5, atol=1e-7
     )
     assert not table[1].any()
-    np.testing.assert_allclose(table[2], [1 - 10 / 60, 5 / 15, -1.0, 0, 0.2, 0, 1, 0.1, 0.2, 0, 1, 0, 0, threat], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(table[2], [1 - 10 / 60, 5 / 15, -1.0, 0, 0.2, 0, 1, 0.1, 0.2, 0, 1, 0, 0, 0, threat], rtol=1e-5, atol=1e-7)
     assert not table[3:].any()
 
 
@@ -98,7 +98,7 @@ def test_what_will_cross_comes_before_what_keeps_its_lane():
     table = slots(f.route_objects(one([beside, crossing]))[0])
     assert table[2, 9] == 1.0
     assert table[3, 12] == 1.0
-    assert table[2, 13] > table[3, 13]
+    assert table[2, -1] > table[3, -1]
 
 
 def test_more_objects_than_slots():
@@ -152,3 +152,11 @@ def test_lacking_parts_are_said():
         f.route_objects(bare)
     with pytest.raises(ValueError, match="lacks"):
         f.drive_context(bare)
+
+
+def test_each_kind_of_object_has_its_place():
+    """A kind without one would be written over what follows."""
+    for kind in ObjectKind:
+        if kind is not ObjectKind.NONE:
+            slot = slots(f.route_objects(one([(10.0, 0.0, 0.0, 0.0, 2.0, 1.0, kind)]))[0])[0]
+            assert slot[9:-1].tolist() == [float(other == kind) for other in ObjectKind if other is not ObjectKind.NONE]

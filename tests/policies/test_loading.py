@@ -17,7 +17,7 @@ def test_each_kind_is_recognised(tmp_path):
     save_rl(tmp_path / "rl.pt", ResidualPolicy(frozen(), DeltaConfig()).state())
     model = upstream_model(tmp_path / "model.pt")
     assert isinstance(load_policy(model), SftPolicy)
-    assert isinstance(load_policy(upstream_latest(tmp_path / "latest.pt"), 4), SftPolicy)
+    assert isinstance(load_policy(upstream_latest(tmp_path / "latest.pt")), SftPolicy)
     assert load_policy(tmp_path / "objects.pt").name == "sft-route_objects"
     assert isinstance(load_policy(tmp_path / "rl.pt"), ResidualPolicy)
     assert isinstance(load_policy(legacy_heads(tmp_path / "delta.pt"), sft=model), LegacyDelta)

@@ -153,13 +153,16 @@ def test_a_checkpoint_drives_the_same(tmp_path):
 
 
 def test_heads_that_do_not_fit_are_refused(tmp_path):
-    state = ResidualPolicy(frozen(), DeltaConfig()).state()
+    policy = ResidualPolicy(frozen(), DeltaConfig())
+    state = policy.state()
     wide = dict(state.delta_head) | {"net.0.weight": torch.zeros(128, 9)}
-    with pytest.raises(UsageError, match=r"tensor delta_head\.net\.0\.weight has shape \(128, 9\), expected \(128, 269\)"):
+    with pytest.raises(
+        UsageError, match=rf"tensor delta_head\.net\.0\.weight has shape \(128, 9\), expected \(128, {policy.feature_size}\)"
+    ):
         ResidualPolicy.from_state(replace(state, delta_head=wide))
     with pytest.raises(UsageError, match=r"log_std has shape \(7,\), expected \(4,\)"):
         ResidualPolicy.from_state(replace(state, log_std=torch.zeros(7)))
-    with pytest.raises(UsageError, match=r"normaliser\.mean must have shape \(269,\)"):
+    with pytest.raises(UsageError, match=rf"normaliser\.mean must have shape \({policy.feature_size},\)"):
         ResidualPolicy.from_state(replace(state, normaliser={"mean": torch.zeros(3), "scale": torch.ones(3)}))
     with pytest.raises(UsageError, match="delta_config: limit"):
         ResidualPolicy.from_state(replace(state, delta_config={"limit": -1}))

@@ -114,15 +114,27 @@ def test_value_loss_equals_a_plain_reference(seed, clip):
     assert found.item() == pytest.approx(0.5 * sum(errors) / 6)
 
 
+def test_the_pull_towards_sft_moves_the_mean_and_never_the_noise():
+    """KL = mean^2 / (2 std^2): a larger std would lower it too, which is no return to SFT."""
+    mean, log_std = torch.tensor([[1.0]], requires_grad=True), torch.zeros(1, requires_grad=True)
+    zero = torch.zeros(1)
+    loss = policy_loss(mean, log_std, torch.ones(1, 1), zero, zero, clip=0.2, entropy_coef=0.0, kl_coef=0.5)
+    loss.total.backward()
+    assert loss.kl_to_sft.item() == pytest.approx(0.5)
+    assert mean.grad.item() == pytest.approx(0.5)
+    assert log_std.grad.item() == 0.0
+
+
 def test_gradients_equal_finite_differences():
     mean, log_std, action, old, advantage = (torch.from_numpy(array) for array in random_batch(3, 16, 4))
     mean.requires_grad_(True)
     log_std.requires_grad_(True)
 
-    def total(mean, log_std):
-        return policy_loss(mean, log_std, action, old, advantage, clip=0.2, entropy_coef=0.02, kl_coef=0.3).total
+    def total(mean, log_std, kl_coef=0.0):
+        return policy_loss(mean, log_std, action, old, advantage, clip=0.2, entropy_coef=0.02, kl_coef=kl_coef).total
 
     assert torch.autograd.gradcheck(total, (mean, log_std), eps=1e-7, atol=1e-5)
+    assert torch.autograd.gradcheck(lambda mean: total(mean, log_std.detach(), 0.3), (mean,), eps=1e-7, atol=1e-5)
     values, old_values, returns = torch.randn(3, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     values.requires_grad_(True)
     assert torch.autograd.gradcheck(lambda values: value_loss(values, old_values, returns, clip=0.2), (values,), eps=1e-7, atol=1e-5)

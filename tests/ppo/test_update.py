@@ -125,3 +125,10 @@ def test_a_learned_log_std_feels_the_entropy_bonus_and_another_stays():
         run(policy, batch, entropy_coef=1.0, target_kl=None)
     assert torch.equal(fixed.log_std, torch.zeros(2))
     assert (learned.log_std > 0.01).all()
+
+
+def test_a_learned_log_std_stays_within_what_may_be_configured():
+    policy = TinyPolicy()
+    policy.log_std = torch.nn.Parameter(torch.full((2,), 0.99))
+    run(policy, make_batch(policy), entropy_coef=10.0, delta_lr=0.5, target_kl=None)
+    assert torch.equal(policy.log_std.detach(), torch.ones(2))

@@ -20,7 +20,7 @@ ALL = Needs(route=True, objects=3, lights=True, speed_limit=True, cameras=(FRONT
 
 
 def record(folder: Path, count: int = 2, num_envs: int = 1, **options: Any) -> list[Path]:
-    recorder = EpisodeRecorder(folder, num_envs, split="training", cameras=(FRONT,), **options)
+    recorder = EpisodeRecorder(folder, num_envs, dataset="lines", split="training", cameras=(FRONT,), **options)
     episodes = [episode(f"line/{i}", seed=i) for i in range(count)]
     return [path for decision in rollout(loop(episodes, num_envs), StraightPolicy()) for path in recorder.update(decision)]
 
@@ -37,7 +37,7 @@ def test_a_recording_keeps_the_contract(recorded: Path) -> None:
     data = json.loads(first.read_text())
     jsonschema.validate(data, load_schema("episode"))
     assert data["episode_id"] == "line/0#0"
-    assert data["source"] == {"dataset": "carla-rl-toy", "split": "training", "scene_id": "line/0#0", "town": "Line"}
+    assert data["source"] == {"dataset": "lines", "split": "training", "scene_id": "line/0#0", "town": "Line"}
     assert data["waypoint_spec"] == {"horizon_steps": H, "dt": 0.1, "frame": "ego", "units": "m"}
     assert len(data["frames"]) == 25
     frame = data["frames"][3]
@@ -60,7 +60,7 @@ def test_the_number_of_envs_changes_no_byte(recorded: Path, tmp_path: Path) -> N
 
 
 def test_an_unfinished_episode_leaves_nothing_that_reads_as_one(tmp_path: Path) -> None:
-    recorder = EpisodeRecorder(tmp_path, 1, split="training", cameras=(FRONT,))
+    recorder = EpisodeRecorder(tmp_path, 1, dataset="lines", split="training", cameras=(FRONT,))
     for _, decision in zip(range(3), rollout(loop([episode()]), StraightPolicy()), strict=False):
         recorder.update(decision)
     with pytest.raises(UsageError, match="no episodes"):
@@ -69,8 +69,18 @@ def test_an_unfinished_episode_leaves_nothing_that_reads_as_one(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_recording_left_behind_is_not_taken_over(tmp_path: Path) -> None:
+    (clean,) = record(tmp_path / "clean", 1)
+    part = tmp_path / "again" / f".{clean.parent.name}.part" / "front"
+    part.mkdir(parents=True)
+    (part / "000999.png").write_bytes(b"of another drive")
+    (again,) = record(tmp_path / "again", 1)
+    pictures = [{path.name for path in (file.parent / "front").iterdir()} for file in (clean, again)]
+    assert pictures[0] == pictures[1]
+
+
 def test_the_expert_may_be_another_than_the_driver(tmp_path: Path) -> None:
-    recorder = EpisodeRecorder(tmp_path, 1, split="any", image_suffix=".jpg", cameras=(FRONT,))
+    recorder = EpisodeRecorder(tmp_path, 1, dataset="lines", split="any", image_suffix=".jpg", cameras=(FRONT,))
     for decision in rollout(loop([episode()]), StraightPolicy((1.0, 0.0))):
         recorder.update(decision, expert=decision.plan.sft_waypoints)
     samples = load_samples(str(tmp_path), Needs(cameras=(FRONT,)))
@@ -80,9 +90,11 @@ def test_the_expert_may_be_another_than_the_driver(tmp_path: Path) -> None:
 
 def test_recordings_do_not_mix(recorded: Path) -> None:
     with pytest.raises(UsageError, match="holds episodes already"):
-        EpisodeRecorder(recorded, 1, split="training")
+        EpisodeRecorder(recorded, 1, dataset="lines", split="training")
     with pytest.raises(UsageError, match="image format"):
-        EpisodeRecorder(recorded, 1, split="training", image_suffix=".bmp")
+        EpisodeRecorder(recorded, 1, dataset="lines", split="training", image_suffix=".bmp")
+    with pytest.raises(UsageError, match="a name is there twice"):
+        EpisodeRecorder(recorded, 1, dataset="lines", split="training", cameras=(FRONT, FRONT))
 
 
 def test_calibration_by_hand() -> None:
@@ -203,6 +215,19 @@ DEFECTS = {
     "no route": (put(*MAP, "route", None), r"frame 2: observations\.map\.route is missing"),
     "a short object": (put(*MAP, "objects", [[1.0, 2.0]]), r"frame 2: observations\.map\.objects: expected finite rows of 7"),
     "objects that are none": (put(*MAP, "objects", 5), r"frame 2: observations\.map\.objects: expected finite rows of 7"),
+    "an object of an unknown kind": (
+        put(*MAP, "objects", [[9.0, 1.0, 0.0, 3.0, 2.0, 1.0, 99.0]]),
+        r"frame 2: observations\.map\.objects: 99 is no ObjectKind; write one of 0 none, 1 vehicle",
+    ),
+    "an object between two kinds": (put(*MAP, "objects", [[9.0, 1.0, 0.0, 3.0, 2.0, 1.0, 1.5]]), r"frame 2: .*: 1\.5 is no ObjectKind"),
+    "a light of an unknown state": (put(*MAP, "light", [9.0, -7.0]), r"frame 2: observations\.map\.light: -7 is no LightState"),
+    "a string": (put("frames", 1, "observations", "state", "speed", "3"), r"frame 1: .*speed: expected numbers of shape \(\)"),
+    "a truth": (put("frames", 1, "observations", "state", "speed", True), r"frame 1: .*speed: expected numbers of shape \(\)"),
+    "a number beyond float32": (put("frames", 1, "expert", "waypoints", 0, 0, 1e300), r"frame 1: expert\.waypoints: .*too large"),
+    "a whole number beyond float64": (put("frames", 1, "observations", "state", "speed", 10**400), r"frame 1: .*speed: expected"),
+    "an expert that is none": (put("frames", 1, "expert", [1]), r"frame 1: expert is a list"),
+    "a specification that is none": (put("waypoint_spec", [1]), r"waypoint_spec is a list"),
+    "a source that is none": (put("source", "Waymo"), r"source is a str"),
     "no image": (put("frames", 1, "observations", "cameras", {}), r"frame 1: observations\.cameras\.front\.image_path is missing"),
     "an image that is none": (
         put("frames", 1, "observations", "cameras", "front", "image_path", 3),
@@ -224,7 +249,12 @@ def test_broken_episodes_get_a_sentence(tmp_path: Path, name: str) -> None:
 def test_files_that_are_no_episodes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"absent/\*\.json: no episodes there"):
         load_samples(str(tmp_path / "absent" / "*.json"), ALL)
-    for text, sentence in (("[]", "holds a list"), ('{"episode_id": "', "not JSON")):
+    for text, sentence in (
+        ("[]", "holds a list"),
+        ('{"episode_id": "', "not JSON"),
+        ('{"episode_id": ' + "9" * 5000 + "}", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+    ):
         (tmp_path / "episode.json").write_text(text)
         with pytest.raises(UsageError, match=sentence):
             load_samples(str(tmp_path), ALL)

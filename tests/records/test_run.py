@@ -16,7 +16,7 @@ from carla_rl.metrics.summary import training_metrics
 from carla_rl.records.atomic import write_json
 from carla_rl.records.environment import describe_environment, git_state
 from carla_rl.records.reading import read_run
-from carla_rl.records.run import PolicyRecord, RunDirectory, SuiteRecord
+from carla_rl.records.run import PolicyRecord, RunDirectory, SuiteRecord, start_run
 from carla_rl.records.steps import StepLogger, read_steps
 from carla_rl.schemas import load_schema
 from carla_rl.types import Infraction, SimulatorKind
@@ -25,7 +25,7 @@ SUITE = SuiteRecord(name="lines", sha256="0" * 64, split="evaluation")
 
 
 def create(out: Path, **changes: object) -> RunDirectory:
-    return RunDirectory.create(
+    started = start_run(
         out,
         "evaluate",
         config={"seed": 3},
@@ -35,6 +35,7 @@ def create(out: Path, **changes: object) -> RunDirectory:
         protocol={"ticks_per_decision": 4},
         **changes,
     )
+    return RunDirectory(started)
 
 
 def drive(run: RunDirectory, count: int = 3, num_envs: int = 2, *, stop_after: int | None = None) -> None:
@@ -230,13 +231,13 @@ def test_a_run_id_may_be_given_once(tmp_path: Path) -> None:
 def test_a_training_run_has_the_names_of_the_notes(finished: Path, tmp_path: Path) -> None:
     run = create(tmp_path, now=datetime(2026, 2, 18, 19, 30))
     assert run.run_id.startswith("evaluate-20260218-193000-")
-    metrics = training_metrics(run.run_id, read_run(finished).episodes)
+    metrics = training_metrics(run.run_id, [result.episode_return for result in read_run(finished).episodes], 0.5, 1.0)
     jsonschema.validate(metrics, load_schema("training_metrics"))
     # 25, 17 and 13 decisions at 0.25 each
     assert (metrics["total_episodes"], metrics["best_reward"]) == (3, 6.25)
     assert metrics["avg_reward"] == pytest.approx(55 / 3 / 4)
     assert metrics["std_reward"] == pytest.approx(np.std([6.25, 4.25, 3.25], ddof=1))
-    assert (metrics["avg_ade"], metrics["avg_fde"]) == (0.0, 0.0)
+    assert (metrics["avg_ade"], metrics["avg_fde"]) == (0.5, 1.0)
     write_json(run.path / "metrics.json", metrics | {"complete": True})
     assert (read_run(run.path).complete, read_run(run.path).episodes) == (True, ())
 

@@ -36,6 +36,20 @@ def test_the_same_network_gives_the_same_bytes(saved, tmp_path):
     assert saved.read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(UsageError, match="No space left"):
+        save_network(handmade(), saved)
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
 def test_a_truncated_file_is_refused(saved, share):
     data = saved.read_bytes()
