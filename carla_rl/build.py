@@ -19,6 +19,7 @@ from carla_rl.types import Needs
 __all__ = ["Networks", "make_controller", "make_policy", "make_simulator"]
 
 SIMULATORS = {"toy": "toy_env.simulator:ToySimulator"}
+KERNELS = {"toy": ("toy_env.compiled:is_on_disk", "toy_env.kernel:tick")}
 DRAWINGS = {"toy": "toy_env.render"}
 TOWNS = "toy_env.towns"
 POLICIES = {"expert": "carla_rl.policies.expert:Expert"}
@@ -100,6 +101,14 @@ def make_policy(policy: str | None, checkpoint: Path | None, sft: Path | None) -
 
         return load_external(policy)
     raise UsageError(f"policy {policy!r}: unknown; give {', '.join(sorted(POLICIES))} or module:Class")
+
+
+def is_compiled(name: str) -> bool:
+    """Whether a simulator's kernels have been compiled on this machine; their first use takes about a minute where they have not."""
+    if name not in KERNELS:
+        return True
+    is_on_disk, kernel = (_load(spec) for spec in KERNELS[name])
+    return bool(is_on_disk(kernel))
 
 
 def drawing_of(name: str) -> Any:

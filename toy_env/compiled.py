@@ -12,6 +12,7 @@ several times what the rules cost. A kernel that did allocate would not compile.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -39,6 +40,12 @@ def kernel(function: Function) -> Function:
 def parallel_kernel(function: Function) -> Function:
     """Likewise, with its `prange` loops on several threads."""
     return cast(Function, numba.njit(cache=True, error_model="numpy", parallel=True)(function))
+
+
+def is_on_disk(function: Any) -> bool:
+    """Whether a kernel has been compiled and kept before, by any process of this user; it may be stale after an edit."""
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}-*.nbi"
+    return any(Path(function.stats.cache_path).glob(name))
 
 
 class Bound:

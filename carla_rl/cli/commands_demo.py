@@ -15,13 +15,13 @@ from rich.table import Table
 from carla_rl.build import Networks
 from carla_rl.cli import options
 from carla_rl.cli.console import stderr, stdout
+from carla_rl.cli.setup import compile_first
 from carla_rl.cli.tables import number, percent
 from carla_rl.errors import RunFailure
 from carla_rl.records.atomic import make_folder, write_bytes, write_json
 from carla_rl.records.names import new_run_id
 from carla_rl.records.reading import read_object
 from carla_rl.scenario.suite import load_suite, overlap
-from carla_rl.warm_up import warm_up
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ def demo(
     folder = out / new_run_id("demo")
     make_folder(folder)
     _say_disjoint(size)
-    with stderr.status("compiling kernels: about a minute at the first start of an installation, nothing afterwards"):
-        warm_up()
+    compile_first("toy")
     done = list(_play(_story(size, folder, seed), context.obj))
     table = _results(folder)
     stdout.rule("[bold]The result")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carla_rl.agent import Agent
-from carla_rl.build import Networks, make_controller, make_expert, make_policy, make_simulator, map_folders
+from carla_rl.build import Networks, is_compiled, make_controller, make_expert, make_policy, make_simulator, map_folders
+from carla_rl.cli.console import stderr
 from carla_rl.errors import UsageError
 from carla_rl.evaluate import Parts
 from carla_rl.interfaces import Controller, Policy, Simulator
@@ -15,6 +16,7 @@ from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import Suite, load_suite
 from carla_rl.types import TICK_S, WAYPOINT_S, Needs
+from carla_rl.warm_up import warm_up
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,20 @@ def make_bank(
     count = len(loaded.scenarios) * repetitions
     world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, count), needs, networks, threads)
     episodes = make_episodes(loaded, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
+    compile_first(simulator)
     return Bank(loaded, episodes, world)
+
+
+def compile_first(simulator: str) -> None:
+    """Compile the simulator's kernels where this has not been done on this machine, on two processes, and say so.
+
+    Raises:
+        RunFailure: they do not compile.
+    """
+    if is_compiled(simulator):
+        return
+    with stderr.status("compiling kernels: about a minute at the first start of an installation, nothing afterwards"):
+        warm_up()
 
 
 def make_drive(

@@ -1,0 +1,69 @@
+"""How kernels are compiled and kept."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from carla_rl.errors import UsageError
+from toy_env.compiled import PARALLEL_FROM, Bound, Threads, is_on_disk, rule
+
+
+@rule
+def half(x: float) -> float:
+    return 0.5 * x
+
+
+def test_a_rule_is_plain_python_outside_kernels() -> None:
+    assert half(3.0) == 1.5
+    assert half.__name__ == "half"
+
+
+def test_a_bound_kernel_does_what_the_kernel_does() -> None:
+    @numba.njit
+    def fill(values: Any, by: float) -> None:
+        for k in range(len(values)):
+            values[k] += half(by)
+
+    bound = Bound(fill)
+    values = np.zeros(3)
+    bound(values, 2.0)
+    bound(values, 4.0)
+    assert values.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_threads_are_those_asked_for() -> None:
+    with pytest.raises(UsageError, match="threads must be 1 to"):
+        Threads(0)
+    with pytest.raises(UsageError, match="threads must be 1 to"):
+        Threads(numba.config.NUMBA_NUM_THREADS + 1)
+    before = numba.get_num_threads()
+    with Threads(1).limited():
+        assert numba.get_num_threads() == 1
+    assert numba.get_num_threads() == before
+
+
+def test_few_envs_stay_on_one_thread() -> None:
+    used: list[str] = []
+
+    def kernel(name: str) -> Any:
+        entry = SimpleNamespace(entry_point=lambda *_: used.append(name))
+        return SimpleNamespace(compile=lambda _: None, overloads={(numba.typeof(1.0),): entry})
+
+    most = numba.config.NUMBA_NUM_THREADS
+    call = Threads(None).bound(kernel("alone"), kernel("together"))
+    call(PARALLEL_FROM - 1, 1.0)
+    call(PARALLEL_FROM, 1.0)
+    assert used == (["alone", "together"] if most > 1 else ["alone", "alone"])
+
+
+def test_a_kernel_is_cold_until_it_is_on_disk(tmp_path: Path) -> None:
+    function = SimpleNamespace(__module__="toy_env.kernel", __name__="tick", stats=SimpleNamespace(cache_path=str(tmp_path)))
+    assert not is_on_disk(function)
+    (tmp_path / "kernel.tick_parallel-9.py311.nbi").touch()
+    assert not is_on_disk(function)
+    (tmp_path / "kernel.tick-9.py311.nbi").touch()
+    assert is_on_disk(function)
