@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carla_rl.geometry import boxes_overlap
+from carla_rl.metrics.scores import DEFINITIONS, Drive
 from carla_rl.roads.tracing import draw_route, trace
 from carla_rl.scenario.model import Episode, Scenario, Traffic
 from carla_rl.types import Control, Needs
@@ -65,3 +66,17 @@ def test_any_driving_keeps_the_world_sound(world: Episode, seed: int) -> None:
     rows = TOY._worlds.actors[0]
     for row in rows[rows["kind"] > 0]:
         assert not boxes_overlap(*ego, row["x"], row["y"], row["yaw"], row["half_length"], row["half_width"])
+
+
+@settings(max_examples=10)
+@given(worlds, st.integers(0, 2**32 - 1))
+def test_any_driving_is_scored_between_0_and_100(world: Episode, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    step = TOY.reset(np.array([0]), [world])
+    for _ in range(120):
+        step = TOY.step(Control(random.uniform(0, 1, 1), random.uniform(-0.3, 0.3, 1), np.zeros(1)))
+    kinds = [event.kind for event in TOY.events(0)]
+    counts = {kind: kinds.count(kind) for kind in set(kinds)}
+    drive = Drive(float(step.facts.route_completion[0]), counts, float(step.facts.outside_share[0]))
+    for definition in DEFINITIONS.values():
+        assert 0.0 <= definition.score(drive).score_composed <= 100.0
