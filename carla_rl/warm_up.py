@@ -18,7 +18,7 @@ from carla_rl.policies.features import route_objects
 from carla_rl.policies.perturbation import Perturbation, PerturbationConfig
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.suite import load_suite
-from carla_rl.types import ROUTE_POINTS, Control, Ego, ObjectColumn, Observation, Plan
+from carla_rl.types import ROUTE_POINTS, Control, Ego, ObjectColumn, Observation, Plan, RoomColumn
 
 SUITE = "quick-eval"
 
@@ -81,4 +81,5 @@ def _nothing() -> Observation:
         light=zeros(1, 2),
         stop_sign=zeros(1, 2),
         speed_limit=zeros(1),
+        room=zeros(1, ROUTE_POINTS, len(RoomColumn)),
     )

@@ -19,6 +19,8 @@ KEEPS, FOLLOWS, PACED, LEADS, ARRIVES = int(Law.KEEPS), int(Law.FOLLOWS), int(La
 END_STANDS, AGAIN = int(End.STANDS), int(End.AGAIN)
 HEADWAY_S = 1.5
 """Of scripted vehicles that follow."""
+EGO_AHEAD_S = 1.0
+"""So far ahead scripted vehicles reckon with the ego's way, as CARLA's traffic manager stretches a vehicle's boundary by its speed."""
 SYNC_ACCEL = 5.0
 """m/s^2 of who is to arrive with the ego."""
 SLOWEST_MPS = 3.0
@@ -76,7 +78,10 @@ def follow(points: Record, world: Record, actors: Record, part: Record) -> None:
     wish = min(part.speed, cap)
     pull = idm(me.speed, wish, CLEAR, 0.0, HEADWAY_S)
     reach = 10.0 + 3.0 * me.speed
-    gap, along = gap_on_way(points, part, me, reach, world.x, world.y, world.yaw, world.half_length, world.half_width)
+    # the ego takes up what it drives over within a while, too
+    ahead = 0.5 * EGO_AHEAD_S * world.speed
+    x, y = world.x + ahead * math.cos(world.yaw), world.y + ahead * math.sin(world.yaw)
+    gap, along = gap_on_way(points, part, me, reach, x, y, world.yaw, world.half_length + ahead, world.half_width)
     if gap < CLEAR:
         pull = min(pull, idm(me.speed, wish, gap, max(0.0, world.speed * along), HEADWAY_S))
     for k in range(world.actors):

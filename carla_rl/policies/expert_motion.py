@@ -5,26 +5,25 @@ Scalar numba code for one env. Knows the path, the forecasts and the numbers onl
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.geometry import boxes_overlap
 from carla_rl.policies.expert_forecast import STEPS, Others
-from carla_rl.policies.expert_numbers import Numbers
+from carla_rl.policies.expert_numbers import Numbers, rule
 from carla_rl.policies.expert_path import ROWS, Path, pose_at, row_at
 from carla_rl.types import SIGHT_M, WAYPOINT_S, LightState
 
 TICKS = 2 * (STEPS - 1)
 """Steps of a candidate motion, WAYPOINT_S each; every second one meets a forecast pose."""
 NO_LINE = 1e6
-SLOW, BRAKE, CANDIDATES = 3, 5, 7
-"""The first three candidates drive on or stop before a meeting, two go slowly, two brake."""
+QUICK, SLOW, BRAKE, CANDIDATES = 1, 4, 6, 8
+"""The first two candidates drive on, two stop before a meeting, two go slowly, two brake."""
 SLOW_SHARES = (0.6, 0.3)
 YELLOW, RED = int(LightState.YELLOW), int(LightState.RED)
 
 
-@numba.njit(cache=True)
+@rule
 def stop_line(light: NDArray[np.float32], stop_sign: NDArray[np.float32], speed: float, k: Numbers) -> float:
     """s in m where the ego's centre has to stop for a light or a stop sign; NO_LINE where nothing asks for it or it is too late."""
     stop = NO_LINE
@@ -40,25 +39,30 @@ def stop_line(light: NDArray[np.float32], stop_sign: NDArray[np.float32], speed:
     return stop
 
 
-@numba.njit(cache=True)
-def speed_profile(path: Path, limit: float, k: Numbers, top: NDArray[np.float64]) -> None:
-    """Fill `top` (ROWS,): the largest speed squared at each row, so that every later curve can be met with comfortable braking."""
-    fast = (limit * k.limit_factor) ** 2
+@rule
+def speed_profile(path: Path, fast: float, k: Numbers, top: NDArray[np.float64]) -> None:
+    """Fill `top` (ROWS,): the largest speed squared at each row, so that every later curve can be met with comfortable braking.
+
+    `fast` is the largest speed, m/s.
+    """
+    fast = fast * fast
     for row in range(ROWS - 1, -1, -1):
         top[row] = min(fast, k.lateral_accel / max(path.curvature[row], 1e-4))
         if row < ROWS - 1:
             top[row] = min(top[row], top[row + 1] + 2.0 * k.comfort_brake * (path.s[row + 1] - path.s[row]))
 
 
-@numba.njit(cache=True)
+@rule
 def _follow(gap: float, speed: float, lead: float, k: Numbers) -> float:
-    """IDM acceleration towards a leader, m/s^2, without its free-road part."""
+    """IDM acceleration towards a leader, m/s^2, without its free-road part; hard braking where the leader may stop too soon for more."""
+    if speed > lead and gap + lead * lead / (2.0 * k.lead_brake) < speed * speed / (2.0 * k.hard_brake) + k.react_s * speed + k.react_gap:
+        return -k.hard_brake
     closing = speed * (speed - lead) / (2.0 * math.sqrt(k.accel * k.comfort_brake))
     wanted = k.lead_gap + max(0.0, speed * k.lead_headway_s + closing)
     return k.accel * (1.0 - (wanted / max(gap, 0.1)) ** 2)
 
 
-@numba.njit(cache=True)
+@rule
 def move(
     path: Path,
     top: NDArray[np.float64],
@@ -66,12 +70,16 @@ def move(
     stop: float,
     cap: float,
     brake: float,
+    accel: float,
     others: Others,
     leaders: int,
     k: Numbers,
     motion: NDArray[np.float64],
 ) -> None:
-    """Fill `motion` (TICKS + 1, 2): s and speed from now on, with a line at `stop`, no faster than `cap`, braking by `brake` at least."""
+    """Fill `motion` (TICKS + 1, 2): s and speed from now on, with a line at `stop`, no faster than `cap`, braking by `brake` at least.
+
+    `accel` m/s^2 is the most that it gathers speed with.
+    """
     s, v, row = 0.0, speed, 0
     motion[0, 0], motion[0, 1] = s, v
     for j in range(1, TICKS + 1):
@@ -81,7 +89,7 @@ def move(
         allowed = min(math.sqrt(max(top[row] + f * (top[row + 1] - top[row]), 0.0)), cap)
         if stop < NO_LINE:
             allowed = min(allowed, math.sqrt(2.0 * k.comfort_brake * max(stop - ahead, 0.0)))
-        a = min((allowed - v) / WAYPOINT_S, k.accel)
+        a = min((allowed - v) / WAYPOINT_S, accel)
         if a < -k.comfort_brake:
             a = max(a, -k.comfort_brake - (v - allowed) / 0.5)
         for m in range(leaders):
@@ -97,9 +105,9 @@ def move(
         motion[j, 0], motion[j, 1] = s, v
 
 
-@numba.njit(cache=True)
-def first_meeting(path: Path, motion: NDArray[np.float64], others: Others, crossing: int, k: Numbers) -> int:
-    """The step of `motion` at which the ego, grown by its margins, first overlaps a forecast object; -1 for never.
+@rule
+def first_meeting(path: Path, motion: NDArray[np.float64], others: Others, crossing: int, k: Numbers) -> tuple[int, int]:
+    """The step of `motion` at which the ego, grown by its margins, first overlaps a forecast object, and which one; -1 for never.
 
     A standing ego is not to blame for who drives into it.
     """
@@ -110,16 +118,44 @@ def first_meeting(path: Path, motion: NDArray[np.float64], others: Others, cross
             continue
         row = row_at(path, s, row)
         x, y, yaw = pose_at(path, s, row)
-        long = k.half_length + k.box_ahead + k.box_ahead_s * v
-        wide = k.half_width + k.box_side
         for m in range(crossing):
             other = others.pose[m, j]
+            # what is passed has its margin already
+            long = k.half_length if others.fixed[m] else k.half_length + k.box_ahead + k.box_ahead_s * v
+            wide = k.half_width if others.fixed[m] else k.half_width + k.box_side
             if boxes_overlap(x, y, yaw, long, wide, other[0], other[1], other[2], others.half[m, 0], others.half[m, 1]):
-                return 2 * j
-    return -1
+                return 2 * j, m
+    return -1, -1
 
 
-@numba.njit(cache=True)
+@rule
+def stop_before(path: Path, others: Others, m: int, s: float, k: Numbers) -> float:
+    """s where the ego stops for object m that it would meet at `s`: before all that the object will drive over, now or later.
+
+    So an ego that waits for many does not creep forward between them. One that is there already stops before `s`.
+    """
+    row = 0
+    while row < ROWS - 1 and path.s[row] < s:
+        for j in range(STEPS):
+            other = others.pose[m, j]
+            if boxes_overlap(
+                path.x[row],
+                path.y[row],
+                path.yaw[row],
+                k.half_length + k.box_side,
+                k.half_width + k.box_side,
+                other[0],
+                other[1],
+                other[2],
+                others.half[m, 0],
+                others.half[m, 1],
+            ):
+                return path.s[row] - k.conflict_gap if path.s[row] > k.conflict_gap else max(s - k.conflict_gap, 0.0)
+        row += 1
+    return max(s - k.conflict_gap, 0.0)
+
+
+@rule
 def choose(
     path: Path,
     top: NDArray[np.float64],
@@ -128,23 +164,27 @@ def choose(
     others: Others,
     crossing: int,
     leaders: int,
+    accel: float,
     k: Numbers,
     motion: NDArray[np.float64],
 ) -> None:
-    """Fill `motion` with the first candidate that meets nobody: drive on, stop before the meeting, slow down, brake, brake hard.
+    """Fill `motion` with the first candidate that meets nobody: drive on, drive on quickly, stop before the meeting, slow down, brake,
+    brake hard.
 
     Where all meet someone: brake hard.
     """
     line = stop
     for candidate in range(CANDIDATES):
         cap, brake = math.inf, 0.0
+        pull = k.pass_accel if candidate == QUICK else accel
         if candidate == SLOW or candidate == SLOW + 1:
             line, cap = stop, SLOW_SHARES[candidate - SLOW] * math.sqrt(top[0])
         elif candidate >= BRAKE:
             brake = k.comfort_brake if candidate == BRAKE else k.hard_brake
-        move(path, top, speed, line, cap, brake, others, leaders, k, motion)
-        met = first_meeting(path, motion, others, crossing, k)
+        move(path, top, speed, line if candidate != QUICK else stop, cap, brake, pull, others, leaders, k, motion)
+        met, whom = first_meeting(path, motion, others, crossing, k)
         if met < 0:
             return
-        # a second try stops before what the first one meets
-        line = min(line, max(motion[met, 0] - k.conflict_gap, 0.0))
+        # another try stops before what the last one meets
+        if candidate != QUICK:
+            line = min(line, stop_before(path, others, whom, motion[met, 0], k))

@@ -1,10 +1,23 @@
-"""The expert's numbers, with units and reasons. Frozen; kernels take them as a named tuple."""
+"""The expert's numbers, with units and reasons; and how its code is compiled. Frozen; the kernel takes them as a named tuple."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
+from numba.extending import register_jitable
 from pydantic import Field
 
 from carla_rl.config import Config
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def rule(function: Function) -> Function:
+    """A part of the expert's one kernel: compiled with it, without an entrance of its own. From Python it runs as plain Python.
+
+    It allocates nothing, so reference counting is off. A division by zero gives inf or nan, as in NumPy, and costs no test.
+    """
+    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Function, register_jitable(**options)(function))
 
 
 class Numbers(NamedTuple):
@@ -24,6 +37,9 @@ class Numbers(NamedTuple):
     lead_gap: float
     lead_headway_s: float
     lead_margin: float
+    lead_brake: float
+    react_s: float
+    react_gap: float
     line_gap: float
     yellow_brake: float
     red_brake: float
@@ -33,6 +49,20 @@ class Numbers(NamedTuple):
     box_side: float
     walker_side: float
     walker_gap: float
+    heed_s: float
+    heed_brake: float
+    heed_gap: float
+    heed_fastest: float
+    swerve_accel: float
+    pass_gap: float
+    rider_gap: float
+    fixed_gap: float
+    edge_gap: float
+    wait_gap: float
+    clear_gap: float
+    pass_accel: float
+    aside_least: float
+    chain: float
 
 
 class ExpertConfig(Config):
@@ -52,6 +82,9 @@ class ExpertConfig(Config):
     lead_gap: float = Field(default=3.0, gt=0, description="m, IDM gap to a standing leader")
     lead_headway_s: float = Field(default=1.0, gt=0, description="s, IDM time headway")
     lead_margin: float = Field(default=0.35, ge=0, description="m beside the ego within which a vehicle counts as being in its way")
+    lead_brake: float = Field(default=6.0, gt=0, description="m/s^2 with which a slower leader may brake")
+    react_s: float = Field(default=0.4, ge=0, description="s until the ego brakes fully")
+    react_gap: float = Field(default=1.0, ge=0, description="m kept even then")
     line_gap: float = Field(default=0.7, gt=0, description="m between the front bumper and a stop line")
     yellow_brake: float = Field(default=4.0, gt=0, description="m/s^2 above which a yellow light is driven through")
     red_brake: float = Field(default=6.0, gt=0, description="m/s^2 above which a red light cannot be stopped for")
@@ -61,6 +94,20 @@ class ExpertConfig(Config):
     box_side: float = Field(default=0.25, ge=0, description="m added on each side in forecasts")
     walker_side: float = Field(default=0.6, ge=0, description="m added around pedestrians and bicycles")
     walker_gap: float = Field(default=1.0, ge=0, description="m beside the ego within which a pedestrian counts as being in its way")
+    swerve_accel: float = Field(default=2.0, gt=0, description="m/s^2 to the side, of a swerve")
+    pass_gap: float = Field(default=0.4, gt=0, description="m beside what stands in the way and is passed; above lead_margin")
+    rider_gap: float = Field(default=0.8, gt=0, description="m beside a bicycle that is passed")
+    fixed_gap: float = Field(default=0.15, ge=0, description="m around the ego within which what it passes must not be")
+    edge_gap: float = Field(default=0.1, ge=0, description="m kept to the edge of the driving lanes when passing")
+    wait_gap: float = Field(default=1.2, gt=0, description="m before what is to be passed, on top of the way to swing out")
+    clear_gap: float = Field(default=0.5, ge=0, description="m behind what was passed before the ego turns back")
+    pass_accel: float = Field(default=3.5, gt=0, description="m/s^2 on the oncoming lane, to be off it soon")
+    aside_least: float = Field(default=0.5, gt=0, description="m: a standing vehicle so far beside the middle of the lane is parked")
+    chain: float = Field(default=20.0, gt=0, description="m: obstacles nearer to one another are passed in one go")
+    heed_s: float = Field(default=0.8, ge=0, description="s after which vehicles that cross the ego's way slow down for it")
+    heed_brake: float = Field(default=5.0, gt=0, description="m/s^2 with which they do")
+    heed_gap: float = Field(default=15.0, ge=0, description="m, and heed_s of their speed: from nearer nobody is expected to slow down")
+    heed_fastest: float = Field(default=12.0, ge=0, description="m/s: nobody faster is expected to slow down")
 
     def numbers(self) -> Numbers:
         """For kernels."""

@@ -10,7 +10,7 @@ from carla_rl.controller import make_controller
 from carla_rl.geometry import carry
 from carla_rl.policies.expert import OBJECTS, Expert
 from carla_rl.policies.expert_numbers import ExpertConfig
-from carla_rl.policies.expert_path import ROWS, build_path, empty_path
+from carla_rl.policies.expert_path import ROWS, empty_path, lay_route
 from carla_rl.types import (
     HORIZON,
     ROUTE_POINTS,
@@ -41,6 +41,7 @@ def see(
     stop_sign: tuple[float, float] = NOTHING,
     limit: float = 12.5,
     yaw_rate: float = 0.0,
+    room: tuple[float, float, float] = (1.75, 1.75, 1.75),
 ) -> Observation:
     """One env on a straight route, unless said otherwise."""
     if route is None:
@@ -57,6 +58,7 @@ def see(
         light=np.array([light], np.float32),
         stop_sign=np.array([stop_sign], np.float32),
         speed_limit=np.array([limit], np.float32),
+        room=np.tile(np.array(room, np.float32), (1, ROUTE_POINTS, 1)),
     )
 
 
@@ -78,7 +80,7 @@ def arc(radius: float, before: float = 0.0) -> np.ndarray:
 
 
 def test_it_declares_what_it_reads() -> None:
-    assert Expert.needs == Needs(route=True, objects=32, lights=True, speed_limit=True)
+    assert Expert.needs == Needs(route=True, objects=32, lights=True, speed_limit=True, room=True)
     with pytest.raises(ValueError, match="expert needs"):
         plan(see().restrict(Needs(route=True)))
 
@@ -239,13 +241,13 @@ def test_a_curve_is_no_lane_change(begin: float, end: float) -> None:
     steps = ROUTE_SPACING_M * np.stack((np.cos(heading), np.sin(heading)), axis=-1)
     route = np.concatenate((np.zeros((1, 2)), np.cumsum(steps, axis=0)[:-1])).astype(np.float32)
     path = empty_path()
-    build_path(route, 8.0, 0.0, ExpertConfig().numbers(), path)
+    lay_route(route, path)
     assert np.array_equal(path.shift, np.zeros(ROWS))
 
 
 def test_the_shift_of_a_lane_change() -> None:
     path = empty_path()
-    build_path(lane_change(-3.5, 20.0).astype(np.float32), 8.0, 0.0, ExpertConfig().numbers(), path)
+    lay_route(lane_change(-3.5, 20.0).astype(np.float32), path)
     assert path.shift[-1] == pytest.approx(-3.5, abs=0.1)
     assert path.shift[70] == pytest.approx(-1.75, abs=0.3)
     assert path.shift[36] == pytest.approx(0.0, abs=0.1)
@@ -282,7 +284,7 @@ def test_the_plan_is_the_same_bits_alone_or_among_others() -> None:
         )
         for _ in range(16)
     ]
-    names = ("speed", "yaw_rate", "route", "route_left", "objects", "light", "stop_sign", "speed_limit")
+    names = ("speed", "yaw_rate", "route", "route_left", "objects", "light", "stop_sign", "speed_limit", "room")
     together = Observation(**{name: np.concatenate([getattr(row, name) for row in rows]) for name in names})
     waypoints = Expert().plan(together).waypoints
     for i, row in enumerate(rows):

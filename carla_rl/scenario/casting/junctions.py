@@ -149,10 +149,12 @@ def enter_flow(stage: Stage) -> Script:
 def _against_flow(stage: Stage, wanted: str, source_s: float, sink_s: float, filled: bool) -> Script:
     speed = stage.number("flow_speed", FLOW_MPS)
     entry = choose_entry(stage, wanted)
+    # ScenarioRunner's flow comes from the wanted side, goes straight on and minds nobody; where there is none such, ours is a polite one
+    as_asked = entry.direction == wanted and abs(turns(stage.network, entry.inner)) < STRAIGHT
     flow = Part(
         model=CAR,
         path=way_through(stage, entry, source_s * speed, sink_s * speed),
-        law=Law.KEEPS,
+        law=Law.KEEPS if as_asked else Law.FOLLOWS,
         speed=speed,
         end=End.AGAIN,
         flow=stage.interval("source_dist_interval", FLOW_GAP_M),

@@ -174,8 +174,10 @@ def _ramp(stage: Stage, x: float, y: float) -> Path:
 
 def _blended(stage: Stage, ramp: Path, place_s: float, aside: float) -> Path:
     """The ramp, then the route from place_s on, into whose lane it changes over from `aside` m to the left."""
-    end = max(min(place_s + HIGHWAY_END_M, stage.route.length), place_s + 2.0)
-    on = along_route(stage.network, stage.route, min(place_s + 1.0, end - 1.0), end)
+    end = min(place_s + HIGHWAY_END_M, stage.route.length)
+    if end < place_s + 3.0:
+        raise stage.error("the route ends before the car has cut in; move the trigger back")
+    on = along_route(stage.network, stage.route, place_s + 1.0, end)
     share = np.clip(on.s / HIGHWAY_WAY_M, 0.0, 1.0)
     left = aside * (1.0 - share * share * (3.0 - 2.0 * share))
     slope = np.gradient(left, on.s)
