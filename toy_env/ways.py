@@ -11,7 +11,7 @@ from toy_env.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M
 from toy_env.scripted import State
 from toy_env.spawn import NONE
 from toy_env.state import Record, Role
-from toy_env.traffic import DECIDE_TICKS, HARDEST_BRAKE, SCRIPT_BRAKE, idm
+from toy_env.traffic import DECIDE_TICKS, HARDEST_BRAKE, SCRIPT_BRAKE, SLOW_MPS, idm
 
 GONE = int(Role.GONE)
 AWAY, DONE = int(State.AWAY), int(State.DONE)
@@ -23,6 +23,8 @@ EGO_AHEAD_S = 1.0
 """So far ahead scripted vehicles reckon with the ego's way, as CARLA's traffic manager stretches a vehicle's boundary by its speed."""
 SYNC_ACCEL = 5.0
 """m/s^2 of who is to arrive with the ego."""
+STUCK_TICKS = 200
+"""A vehicle of a flow that has stood for 10 s is taken away: it and the ego wait for one another."""
 SLOWEST_MPS = 3.0
 """Who has arrived with the ego goes on at least so fast."""
 
@@ -116,6 +118,10 @@ def move(points: Record, world: Record, actors: Record, script: Record, part: Re
     after = max(me.speed + me.acceleration * TICK_S, 0.0)
     me.s += 0.5 * (me.speed + after) * TICK_S
     me.speed = after
+    me.still_ticks = me.still_ticks + 1 if after < SLOW_MPS else 0
+    if part.members != 0 and me.still_ticks > STUCK_TICKS:
+        me.kind, me.role, part.state = NONE, GONE, AWAY
+        return
     length = points[part.path + part.path_points - 1].s
     if me.s >= length:
         me.s = length

@@ -131,7 +131,7 @@ def _measure(path: Path) -> None:
 @rule
 def ego_offset(line: Path) -> float:
     """m of the ego to the left of the route."""
-    return -(line.x[0] * line.left_x[0] + line.y[0] * line.left_y[0])
+    return float(-(line.x[0] * line.left_x[0] + line.y[0] * line.left_y[0]))
 
 
 @rule
