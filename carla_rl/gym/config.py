@@ -16,7 +16,7 @@ from carla_rl.types import HORIZON, CameraSpec, Needs, Observation
 SOURCE = "carla_rl/Toy-v0"
 """How messages call these arguments."""
 
-_ONLY_DICT = ("route", "objects", "lights", "speed_limit", "camera")
+_ONLY_DICT = ("route", "objects", "lights", "speed_limit", "room", "camera")
 _ONLY_WAYPOINTS = ("controller", "horizon")
 
 
@@ -45,6 +45,7 @@ class EnvConfig(Config):
     objects: int = Field(default=16, ge=0, le=256, description="rows of the object table; 0: none is shown")
     lights: bool = Field(default=True, description="show the traffic light and the stop sign ahead")
     speed_limit: bool = True
+    room: bool = Field(default=False, description="show how wide the road is beside the route")
     camera: Annotated[CameraSpec | None, BeforeValidator(_default_camera)] = Field(
         default=None, description="True, or a table of fields of `carla_rl.types.CameraSpec`"
     )
@@ -70,4 +71,6 @@ class EnvConfig(Config):
         if self.observation == "features":
             return features.NEEDS
         cameras = () if self.camera is None else (self.camera,)
-        return Needs(route=self.route, objects=self.objects, lights=self.lights, speed_limit=self.speed_limit, cameras=cameras)
+        return Needs(
+            route=self.route, objects=self.objects, lights=self.lights, speed_limit=self.speed_limit, room=self.room, cameras=cameras
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from carla_rl.gym.config import EnvConfig
 from carla_rl.policies import features
-from carla_rl.types import ROUTE_POINTS, SIGHT_M, LightState, ObjectColumn, ObjectKind, Observation
+from carla_rl.types import ROUTE_POINTS, SIGHT_M, LightState, ObjectColumn, ObjectKind, Observation, RoomColumn
 
 SPEED = 100.0
 """m/s."""
@@ -78,6 +78,8 @@ def _boxes(config: EnvConfig) -> dict[str, spaces.Box]:
         boxes["stop_sign"] = _box([-SIGHT_M, 0.0], [SIGHT_M, 1.0], 2)
     if config.speed_limit:
         boxes["speed_limit"] = _box(0.0, SPEED, 1)
+    if config.room:
+        boxes["room"] = _box(-PLACE, PLACE, ROUTE_POINTS, len(RoomColumn))
     if (camera := config.camera) is not None:
         boxes[camera.name] = spaces.Box(0, 255, (camera.height, camera.width, 3), np.uint8)
     return boxes

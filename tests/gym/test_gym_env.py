@@ -179,7 +179,7 @@ def test_waypoints_drive_as_the_loop_drives_them() -> None:
     from carla_rl.build import make_controller
 
     (expected,) = drive(Parts(simulator, expert, make_controller("default", 1), Expert(), 4), episodes)
-    env = make(suite="quick-eval", routes="0", action="waypoints", objects=expert.needs.objects)
+    env = make(suite="quick-eval", routes="0", action="waypoints", objects=expert.needs.objects, room=True)
     seen, _ = env.reset(seed=0, options={"scenario_id": episodes[0].scenario.scenario_id})
     expert.reset(np.ones(1, np.bool_))
     steps, over = 0, False

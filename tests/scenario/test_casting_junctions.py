@@ -52,7 +52,8 @@ def test_a_flow_from_the_only_side_there_is() -> None:
     # 4 s and 2.5 s of 20 m/s before and behind
     assert start(flow) == (0.0, -90.0)
     assert end(flow) == (0.0, 60.0)
-    assert (flow.law, flow.speed, flow.flow, flow.filled) == (Law.KEEPS, 20.0, (25.0, 50.0), False)
+    # from the right instead of from ahead, so it heeds the ego
+    assert (flow.law, flow.speed, flow.first_speed, flow.flow, flow.filled) == (Law.FOLLOWS, 20.0, 0.0, (25.0, 50.0), False)
     # phase 0 is the ego's, phase 1 the flow's
     assert it.lights == LightHold(7, 5.0, (1,), (0, 1))
     assert it.timeout_s == 240.0

@@ -5,6 +5,7 @@ import pytest
 from small_roads import EMPTY, crossing, episode, pedals, put_ego, put_vehicle, route, started
 
 from carla_rl.scenario.model import ScriptedActor, Traffic
+from carla_rl.scenario.script import Law
 from carla_rl.types import Infraction, LightState, ObjectKind
 from toy_env.simulator import ToySimulator
 
@@ -53,6 +54,7 @@ def test_the_ego_gets_green_5_s_after_the_trigger_and_the_cycle_goes_on_afterwar
 
 def test_a_flow_comes_at_its_speed_with_its_gaps() -> None:
     toy = at_junction(TURN)
+    toy._worlds.parts["law"] = Law.KEEPS
     put_ego(toy, -39.0)
     for _ in range(200):
         toy.step(pedals(brake=1.0))
@@ -77,14 +79,36 @@ def test_a_flow_waits_while_the_ego_stands_at_its_source() -> None:
 
 
 def test_who_does_not_give_way_is_hit_and_the_flow_then_stands() -> None:
+    kinds = []
+    for law in (Law.KEEPS, Law.FOLLOWS):
+        toy = at_junction(TURN)
+        toy._worlds.parts["law"] = law
+        put_ego(toy, -39.0)
+        for _ in range(100):
+            toy.step(pedals(brake=1.0))
+        put_ego(toy, -4.0, speed=3.0)
+        for _ in range(100):
+            toy.step(pedals(throttle=0.1))
+        kinds.append([event.kind for event in toy.events(0)][:1])
+    # a flow that heeds the ego stops for it
+    assert kinds == [[Infraction.COLLISION_VEHICLE], []]
+
+
+def test_a_flow_and_an_ego_that_wait_for_one_another_are_parted() -> None:
     toy = at_junction(TURN)
     put_ego(toy, -39.0)
     for _ in range(100):
         toy.step(pedals(brake=1.0))
-    put_ego(toy, -4.0, speed=3.0)
-    for _ in range(100):
-        toy.step(pedals(throttle=0.1))
-    assert [event.kind for event in toy.events(0)][:1] == [Infraction.COLLISION_VEHICLE]
+    put_ego(toy, 0.0)
+    for _ in range(200):
+        toy.step(pedals(brake=1.0))
+    stands = shown(toy)
+    assert stands[0, 2] < 0.1
+    # 10 s after it came to rest the first one is gone
+    for _ in range(220):
+        toy.step(pedals(brake=1.0))
+    assert not toy.events(0)
+    assert not np.isclose(shown(toy)[:, 1], stands[0, 1], atol=0.1).any()
 
 
 def test_240_s_are_the_limit() -> None:

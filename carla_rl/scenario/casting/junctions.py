@@ -149,7 +149,8 @@ def enter_flow(stage: Stage) -> Script:
 def _against_flow(stage: Stage, wanted: str, source_s: float, sink_s: float, filled: bool) -> Script:
     speed = stage.number("flow_speed", FLOW_MPS)
     entry = choose_entry(stage, wanted)
-    # ScenarioRunner's flow comes from the wanted side, goes straight on and minds nobody; where there is none such, ours is a polite one
+    # ScenarioRunner's flow comes from the wanted side, goes straight on and minds nobody; where there is none such,
+    # ours sets off from rest at its source and heeds the ego
     as_asked = entry.direction == wanted and abs(turns(stage.network, entry.inner)) < STRAIGHT
     flow = Part(
         model=CAR,
