@@ -100,7 +100,7 @@ def test_a_flow_and_an_ego_that_wait_for_one_another_are_parted() -> None:
     for _ in range(100):
         toy.step(pedals(brake=1.0))
     put_ego(toy, 0.0)
-    for _ in range(200):
+    for _ in range(240):
         toy.step(pedals(brake=1.0))
     stands = shown(toy)
     assert stands[0, 2] < 0.1
