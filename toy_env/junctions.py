@@ -49,10 +49,10 @@ def gives_way(
     town: Town, me: Record, entry: int, entry_m: float, half_length: float, speed: float, still: int, number: int | np.int64
 ) -> bool:
     """Whether `me` lets another pass that is in or near the same junction; the other's junction lane is `entry`, its id `number`."""
-    in_the_way = False
-    for k in range(town.lanes[me.entry].conflict_first, town.lanes[me.entry].conflict_end):
-        in_the_way = in_the_way or town.table[k] == entry
-    if not in_the_way:
+    k, end = town.lanes[me.entry].conflict_first, town.lanes[me.entry].conflict_end
+    while k < end and town.table[k] != entry:
+        k += 1
+    if k == end:
         return False
     if entry_m - half_length < 0.0:
         return True
@@ -107,7 +107,7 @@ def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
         other = actors[k]
         if other.entry < 0 or other.kind == 0 or other.held or k == j or town.lanes[other.entry].junction != junction:
             continue
-        if not wait:
+        if not wait and other.entry != me.entry:
             wait = gives_way(town, me, other.entry, other.entry_m, other.half_length, other.speed, other.still_ticks, other.id)
     return wait
 

@@ -120,13 +120,16 @@ class ToySimulator:
             place = self._routes.add(episode.route, network.roads)
             prepared.append((place, self._scripts.get(episode, network, self._routes)))
         self._make_room(episodes, [scripts for _, scripts in prepared])
+        moved = False
         for env, episode, (place, scripts) in zip(envs, episodes, prepared, strict=True):
-            self._episodes[env] = episode
+            before, self._episodes[env] = self._episodes[env], episode
+            moved = moved or before is None or before.scenario.town != episode.scenario.town
             write(self._worlds.world, env, episode, place, scripts, self._vehicle)
             if len(scripts.scripts):
                 self._worlds.scripts[env, : len(scripts.scripts)] = rows_for(scripts, episode.start_m)
                 self._worlds.parts[env, : len(scripts.parts)] = scripts.parts
-        self._groups = self._grouped(range(self.num_envs))
+        if moved:
+            self._groups = self._grouped(range(self.num_envs))
         for loaded, rows in self._grouped(envs):
             self._start(loaded.town, self._routes.points, self._routes.marks, self._worlds, rows)
         return self._views.step(self._worlds)
