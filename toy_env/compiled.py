@@ -10,26 +10,21 @@ No kernel allocates, so reference counting is off (`_nrt`): its atomic counters,
 several times what the rules cost. A kernel that did allocate would not compile.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numba
-from numba.extending import register_jitable
 
+from carla_rl.compiled import Function, rule
 from carla_rl.errors import UsageError
 
 PARALLEL_FROM = 256
 """Fewer envs than this are worked on by the calling thread: starting the others costs more than it saves."""
 
-Function = TypeVar("Function", bound=Callable[..., object])
-
-
-def rule(function: Function) -> Function:
-    """A part of kernels. A division by zero gives inf or nan, as in NumPy, and costs no test."""
-    options = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cast(Function, register_jitable(**options)(function))
+__all__ = ["PARALLEL_FROM", "Bound", "Threads", "is_on_disk", "kernel", "parallel_kernel", "rule"]
 
 
 def kernel(function: Function) -> Function:
@@ -43,8 +38,9 @@ def parallel_kernel(function: Function) -> Function:
 
 
 def is_on_disk(function: Any) -> bool:
-    """Whether a kernel has been compiled and kept before, by any process of this user; it may be stale after an edit."""
-    name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}-*.nbi"
+    """Whether a kernel has been compiled and kept before, in any process of this user and Python version; it may be stale after an edit."""
+    python = "".join(str(part) for part in sys.version_info[:2])
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}-*.py{python}*.nbi"
     return any(Path(function.stats.cache_path).glob(name))
 
 

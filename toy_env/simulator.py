@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from toy_env.pictures import Pictures
 
 POOL_POINTS = 2**20
-"""The pool of routes may grow to so many points (80 MB) before those that nobody drives any more are dropped."""
+"""The pool of routes may grow to so many points (about 100 MB) before those that nobody drives any more are dropped."""
 
 
 class Loaded(NamedTuple):
@@ -179,6 +179,7 @@ class ToySimulator:
         """Free the towns and routes; safe to call twice."""
         self._towns.clear()
         self._groups = []
+        self._episodes = [None] * self.num_envs
         self._routes, self._scripts = RoutePool(), ScriptPool()
         self._worlds.world["driving"] = False
 

@@ -102,10 +102,7 @@ def train(
     with closing(bank.simulator), closing(held_out.simulator) if held_out else nullcontext():
         done = _show_training(Training(parts, settings, started.path, started.facts), settings)
     best = started.path / "checkpoints" / ("best.pt" if held_out else "last.pt")
-    if json:
-        print_json({"path": str(started.path), "checkpoint": str(best), "simulator": started.facts["simulator"], **done})
-    else:
-        _tell(done, best, validation)
+    _tell({"path": str(started.path), "checkpoint": str(best), "simulator": started.facts["simulator"], **done}, validation, json)
 
 
 def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:
@@ -116,9 +113,12 @@ def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:
         )
 
 
-def _tell(done: Mapping[str, Any], best: Path, validation: str | None) -> None:
-    """The result for people: counts, the checkpoint, the validation curve."""
-    told = f"{done['decisions']} decisions in {done['episodes']} episodes; checkpoint: {best}"
+def _tell(done: Mapping[str, Any], validation: str | None, json: bool) -> None:
+    """The result, for machines or for people: counts, the checkpoint, the validation curve."""
+    if json:
+        print_json(done)
+        return
+    told = f"{done['decisions']} decisions in {done['episodes']} episodes; checkpoint: {done['checkpoint']}"
     stdout.print(escape(told), highlight=False, soft_wrap=True)
     if done["validation"]:
         curve = " -> ".join(f"{item['driving_score_mean']:.1f}" for item in done["validation"])

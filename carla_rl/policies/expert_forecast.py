@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from carla_rl.compiled import rule
 from carla_rl.geometry import wrap
-from carla_rl.policies.expert_numbers import Numbers, rule
+from carla_rl.policies.expert_numbers import Numbers
 from carla_rl.policies.expert_path import FINE, ROWS, Path, pose_at, project, row_at
 from carla_rl.types import ROUTE_SPACING_M, ObjectColumn, ObjectKind
 

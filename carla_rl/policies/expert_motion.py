@@ -8,9 +8,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from carla_rl.compiled import rule
 from carla_rl.geometry import boxes_overlap
 from carla_rl.policies.expert_forecast import STEPS, Others
-from carla_rl.policies.expert_numbers import Numbers, rule
+from carla_rl.policies.expert_numbers import Numbers
 from carla_rl.policies.expert_path import ROWS, Path, pose_at, row_at
 from carla_rl.types import SIGHT_M, WAYPOINT_S, LightState
 

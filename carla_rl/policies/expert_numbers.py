@@ -1,23 +1,10 @@
 """The expert's numbers, with units and reasons; and how its code is compiled. Frozen; the kernel takes them as a named tuple."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-from numba.extending import register_jitable
 from pydantic import Field
 
 from carla_rl.config import Config
-
-Function = TypeVar("Function", bound=Callable[..., object])
-
-
-def rule(function: Function) -> Function:
-    """A part of the expert's one kernel: compiled with it, without an entrance of its own. From Python it runs as plain Python.
-
-    It allocates nothing, so reference counting is off. A division by zero gives inf or nan, as in NumPy, and costs no test.
-    """
-    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cast(Function, register_jitable(**options)(function))
 
 
 class Numbers(NamedTuple):

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from carla_rl.compiled import rule
 from carla_rl.policies.expert_forecast import ALIGNED, BICYCLE, KIND, PEDESTRIAN, SPEED, Others, Seen
 from carla_rl.policies.expert_motion import TICKS
-from carla_rl.policies.expert_numbers import Numbers, rule
+from carla_rl.policies.expert_numbers import Numbers
 from carla_rl.policies.expert_path import Swerve, swerve_length
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, WAYPOINT_S, LightState, ObjectKind, RoomColumn
 

@@ -1,5 +1,6 @@
 """How kernels are compiled and kept."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,7 +64,9 @@ def test_few_envs_stay_on_one_thread() -> None:
 def test_a_kernel_is_cold_until_it_is_on_disk(tmp_path: Path) -> None:
     function = SimpleNamespace(__module__="toy_env.kernel", __name__="tick", stats=SimpleNamespace(cache_path=str(tmp_path)))
     assert not is_on_disk(function)
-    (tmp_path / "kernel.tick_parallel-9.py311.nbi").touch()
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    (tmp_path / f"kernel.tick_parallel-9.{python}.nbi").touch()
+    (tmp_path / "kernel.tick-9.py27.nbi").touch()
     assert not is_on_disk(function)
-    (tmp_path / "kernel.tick-9.py311.nbi").touch()
+    (tmp_path / f"kernel.tick-9.{python}.nbi").touch()
     assert is_on_disk(function)

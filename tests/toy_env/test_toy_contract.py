@@ -107,6 +107,15 @@ def test_mistakes_are_refused_before_anything_runs() -> None:
     toy.reset(np.array([0]), [replace(good, skipped=("it_1",))])
 
 
+def test_a_closed_simulator_can_be_reset_again() -> None:
+    toy = ToySimulator(1, Needs(), networks)
+    for _ in range(2):
+        toy.reset(np.array([0]), [EPISODES[0]])
+        step = toy.step(Control(np.ones(1), np.zeros(1), np.zeros(1)))
+        assert step.facts.tick[0] == 1
+        toy.close()
+
+
 def test_routes_that_nobody_drives_are_forgotten_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     contract = TestToySimulator()
     results = []
