@@ -97,7 +97,8 @@ class Training:
         """
         parts, config = self._parts, self._config
         with SummaryWriter(str(self.folder / "tensorboard")) as board:
-            loop = ClosedLoop(parts.simulator, parts.controller, _endless(parts.sampler), ticks_per_decision=parts.ticks_per_decision)
+            source = _endless(parts.sampler)
+            loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=parts.ticks_per_decision, drop_lost=True)
             trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure)
             try:
                 yield from self._steps(trainer, board)

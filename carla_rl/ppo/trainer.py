@@ -72,7 +72,8 @@ class Trainer:
     def _one_update(self) -> UpdateRecord:
         config = self.config
         began = time.perf_counter()
-        if not self.policy.log_std.requires_grad:
+        self.policy.residual_ratio = config.residual_ratio(self.update)
+        if self.policy.scheduled:
             self.policy.log_std.fill_(config.log_std(self.update))
         with sampling(self.policy, self._noise):
             self._buffer, last_values, rollout = self._collector.collect(config.rollout, self._buffer)
@@ -86,8 +87,8 @@ class Trainer:
             gae_lambda=config.gae_lambda,
             device=next(self.policy.delta_head.parameters()).device,
         )
-        lr_factor = config.lr_factor(self.update)
-        stats = self._learner(batch, lr_factor)
+        delta_lr, value_lr = self._learner.rates(self.update)
+        stats = self._learner(batch, self.update)
         self.update += 1
         self.decisions += rollout.decisions
         return UpdateRecord.of(
@@ -95,9 +96,10 @@ class Trainer:
             decisions=self.decisions,
             rollout=rollout,
             stats=stats,
-            delta_lr=config.delta_lr * lr_factor,
-            value_lr=config.value_lr * lr_factor,
+            delta_lr=delta_lr,
+            value_lr=value_lr,
             log_std=float(self.policy.log_std.mean()),
+            residual_ratio=self.policy.residual_ratio,
             reward_scale=self._scale.scale,
             collect_s=collected - began,
             update_s=time.perf_counter() - collected,
