@@ -33,7 +33,7 @@ from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
 from carla_rl.records.atomic import append_lines, write_json
-from carla_rl.reward import RewardConfig, RewardTerms
+from carla_rl.reward import AnyReward, RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import TrainingSampler
 
 
@@ -42,7 +42,7 @@ class TrainConfig(Config):
 
     ppo: PPOConfig = PPOConfig()
     delta: DeltaConfig = DeltaConfig()
-    reward: RewardConfig = RewardConfig()
+    reward: AnyReward = RewardConfig()
     mid_route: float = Field(default=0.7, ge=0, le=1, description="share of the training episodes that start in the middle of their route")
     validate_every: int = Field(default=20, ge=1, description="updates between two drives of the validation suite")
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the heads, the action noise, the minibatches and the draw of episodes")

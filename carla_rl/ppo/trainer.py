@@ -19,7 +19,7 @@ from carla_rl.ppo.config import PPOConfig
 from carla_rl.ppo.record import UpdateRecord
 from carla_rl.ppo.scaling import ReturnScale
 from carla_rl.ppo.update import PPOUpdate
-from carla_rl.reward import RewardConfig
+from carla_rl.reward import AnyReward
 
 SMALLEST_DEVIATION = 0.1
 """A feature that hardly varied during calibration is not blown up by more than the inverse of this."""
@@ -33,7 +33,7 @@ class Trainer:
     """
 
     def __init__(
-        self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, config: PPOConfig, seed: int, watch: Watch | None = None
+        self, loop: ClosedLoop, policy: ActorCritic, reward: AnyReward, config: PPOConfig, seed: int, watch: Watch | None = None
     ) -> None:
         if len(loop.started) != config.num_envs:
             raise UsageError(
