@@ -95,7 +95,7 @@ def train(
         simulator=bank.simulator,
         controller=driver,
         policy=policy,
-        sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route),
+        sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route, settings.curriculum),
         validate=validator(held_out, reference, agent) if held_out else None,
         ticks_per_decision=decision_ticks,
     )
