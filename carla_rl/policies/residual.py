@@ -139,7 +139,7 @@ class ResidualPolicy:
         """
         seen = self._see(observation)
         features = self._features(seen)
-        raw = by_rows(self.delta_head, features)
+        raw = by_rows(self.delta_head.net, features)
         extras = {"features": features}
         action = np.ascontiguousarray(raw[:, : len(self._basis.shift)])
         if self._generator is not None:
@@ -156,7 +156,7 @@ class ResidualPolicy:
 
     def values(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(M,) values of features followed by the critic's facts, (M, D + P)."""
-        return by_rows(self.value_head, inputs)
+        return by_rows(self.value_head.net, inputs)[:, 0]
 
     def _see(self, observation: Observation) -> Seen:
         return self.sft.see(observation, context="context" in self.config.inputs)
