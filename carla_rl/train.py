@@ -49,6 +49,9 @@ class TrainConfig(Config):
     reward: AnyReward = RewardConfig()
     curriculum: Curriculum = Curriculum()
     mid_route: float = Field(default=0.7, ge=0, le=1, description="share of the training episodes that start in the middle of their route")
+    device: str = Field(
+        default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where the heads learn, cpu or cuda; they drive on the CPU"
+    )
     validate_every: int = Field(default=20, ge=1, description="updates between two drives of the validation suite")
     validate_sampled: bool = Field(
         default=True, description="drive it with sampled actions, too: the mean may stand still where they do not"
@@ -107,7 +110,8 @@ class Training:
         with SummaryWriter(str(self.folder / "tensorboard")) as board:
             source = _endless(parts.sampler)
             loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=parts.ticks_per_decision, drop_lost=True)
-            trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure)
+            device = None if config.device == "cpu" else torch.device(config.device)
+            trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure, device)
             try:
                 yield from self._steps(trainer, board)
             finally:

@@ -53,6 +53,9 @@ def train(
         int | None,
         typer.Option("--seed", min=0, max=options.LARGEST_SEED, help="Seed of heads, noise, minibatches and episodes; 0 without it."),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="cpu|cuda", help="Where the heads learn; they drive on the CPU.")
+    ] = None,
     threads: options.Threads = 1,
     out: options.Out = Path("out"),
     run_id: options.RunId = None,
@@ -64,7 +67,8 @@ def train(
     and TensorBoard logs. Ctrl-C keeps what was reached.
     """
     torch.set_num_threads(threads)
-    settings = read_train_config(config, {"seed": seed}, {"decisions": decisions, "num_envs": num_envs})
+    settings = read_train_config(config, {"seed": seed, "device": device}, {"decisions": decisions, "num_envs": num_envs})
+    _check_device(settings.device)
     agent = Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks)
     policy = ResidualPolicy(FrozenSft(load_sft(sft)), settings.delta, seed=settings.seed)
     driver, reference = fitting_controller(controller, settings.ppo.num_envs, policy, decision_ticks), make_expert()
@@ -103,6 +107,12 @@ def train(
         done = _show_training(Training(parts, settings, started.path, started.facts), settings)
     best = started.path / "checkpoints" / ("best.pt" if held_out else "last.pt")
     _tell({"path": str(started.path), "checkpoint": str(best), "simulator": started.facts["simulator"], **done}, validation, json)
+
+
+def _check_device(device: str) -> None:
+    """Raises UsageError where torch has no such device."""
+    if device != "cpu" and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: torch {torch.__version__} sees no CUDA device on this machine; leave it out or write cpu")
 
 
 def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:

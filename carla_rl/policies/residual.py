@@ -1,5 +1,6 @@
 """SFT + delta: a frozen model, corrected within bounds by a head that learns. Knows nothing of how it learns."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,15 @@ class ResidualPolicy:
     def critic_facts(self) -> int:
         """How many numbers of `carla_rl.privileged` the value head sees after the features."""
         return privileged.SIZE if self.config.critic_facts else 0
+
+    def twin(self, device: torch.device) -> "ResidualPolicy":
+        """A policy with heads of its own, equal to these, on another device: it learns, this one drives."""
+        other = copy.copy(self)
+        other.delta_head = copy.deepcopy(self.delta_head).to(device)
+        other.value_head = copy.deepcopy(self.value_head).to(device)
+        log_std = self.log_std.detach().clone().to(device)
+        other.log_std = nn.Parameter(log_std) if self.config.sigma == "global" else log_std
+        return other
 
     def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (B, K) and log standard deviation, (K,) or (B, K), of the action for features (B, D)."""
