@@ -4,8 +4,9 @@ Two pure readers live off what it yields: `carla_rl.metrics` and `carla_rl.ppo`.
 and no policy, controller or simulator by name.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,18 @@ class Decision:
     """All actors and lights when the plan was made, where the loop was asked to keep scenes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Halfway:
+    """Where a loop is between two decisions, apart from what its simulator and its controller remember."""
+
+    episodes: tuple[Episode | None, ...]
+    """What each env is driving."""
+    started: Bools
+    """(N,) envs whose next decision is the first of an episode."""
+    step: Step
+    """The state of all envs."""
+
+
 class ClosedLoop:
     """Simulator and controller joined; plans come from outside, episodes from a source that may be endless.
 
@@ -55,17 +68,25 @@ class ClosedLoop:
     """
 
     def __init__(
-        self, simulator: Simulator, controller: Controller, source: Iterator[Episode], *, ticks_per_decision: int, keep_scenes: bool = False
+        self,
+        simulator: Simulator,
+        controller: Controller,
+        source: Iterator[Episode],
+        *,
+        ticks_per_decision: int,
+        keep_scenes: bool = False,
+        halfway: Halfway | None = None,
     ) -> None:
+        """Every env begins an episode of the source; with `halfway` it goes on there, simulator and controller having been brought back."""
         self._simulator = simulator
         self._controller = controller
         self._source = source
         self._ticks = ticks_per_decision
         self._keep_scenes = keep_scenes
-        self._episodes: list[Episode | None] = [None] * simulator.num_envs
-        self.started: Bools = np.zeros(simulator.num_envs, np.bool_)
+        self._episodes: list[Episode | None] = list(halfway.episodes) if halfway else [None] * simulator.num_envs
+        self.started: Bools = halfway.started.copy() if halfway else np.zeros(simulator.num_envs, np.bool_)
         """(N,) envs whose next decision is the first of an episode."""
-        self._step = self._refill(np.arange(simulator.num_envs), None)
+        self._step = halfway.step if halfway else self._refill(np.arange(simulator.num_envs), None)
         self.observation: Observation | None = simulator.observe() if self.active.any() else None
         """What all envs see now; None once there is nothing left to drive."""
 
@@ -73,6 +94,11 @@ class ClosedLoop:
     def episodes(self) -> tuple[Episode | None, ...]:
         """What each env is driving."""
         return tuple(self._episodes)
+
+    @property
+    def halfway(self) -> Halfway:
+        """Where the loop is now: a loop that is given it goes on from here."""
+        return Halfway(self.episodes, self.started.copy(), self._step)
 
     @property
     def active(self) -> Bools:
@@ -83,7 +109,7 @@ class ClosedLoop:
         """Drive `plan` for one decision, then give ended envs their next episodes.
 
         Raises:
-            RunFailure: a waypoint of an env that is driving is not a finite number; its episode is named.
+            RunFailure: a waypoint or the state of an env that is driving is not a finite number; its episode is named.
         """
         if self.observation is None:
             raise RuntimeError("nothing left to drive: the source of episodes is empty")
@@ -117,10 +143,14 @@ class ClosedLoop:
         finite: Bools = np.asarray(np.isfinite(waypoints).all(axis=(1, 2)))
         if finite.all():
             return waypoints
-        for episode in (self._episodes[env] for env in np.flatnonzero(~finite)):
-            if episode is not None:
+        for env in np.flatnonzero(~finite):
+            if (episode := self._episodes[env]) is not None:
+                assert self.observation is not None
+                told = _not_finite(self.observation.take(np.array([env])))
                 raise RunFailure(
-                    f"episode {episode.episode_id}: the policy planned a waypoint that is not a finite number; check its checkpoint"
+                    f"episode {episode.episode_id}: the simulator showed a {told} that is not a finite number"
+                    if told
+                    else f"episode {episode.episode_id}: the policy planned a waypoint that is not a finite number; check its checkpoint"
                 )
         return np.where(finite[:, None, None], waypoints, np.float32(0.0))
 
@@ -132,9 +162,20 @@ class ClosedLoop:
             carried = carry(waypoints, then, poses(step.ego))
             control = self._controller.control(carried, tick * TICK_S, step.ego)
             step = self._simulator.step(control)
+            self._check(step.ego)
             first = first or control
         assert first is not None
         return step, first
+
+    def _check(self, ego: Ego) -> None:
+        """Raise RunFailure where the state of an env that is driving is not a number."""
+        states = np.stack([getattr(ego, item.name) for item in fields(ego)])
+        if math.isfinite(float(states.sum())):
+            return
+        for env in np.flatnonzero(~np.isfinite(states).all(axis=0)):
+            if (episode := self._episodes[env]) is not None:
+                told = fields(ego)[int(np.flatnonzero(~np.isfinite(states[:, env]))[0])].name
+                raise RunFailure(f"episode {episode.episode_id}: the simulator gave the ego a {told} that is not a finite number")
 
     def _refill(self, envs: Ints, step: Step | None) -> Step:
         """Start the next episodes in `envs`, as far as the source goes."""
@@ -159,6 +200,15 @@ def rollout(loop: ClosedLoop, policy: Policy) -> Iterator[Decision]:
     while loop.observation is not None:
         policy.reset(loop.started)
         yield loop.advance(policy.plan(loop.observation.restrict(policy.needs)))
+
+
+def _not_finite(observation: Observation) -> str:
+    """The first field that holds what is not a number; empty where all are."""
+    for item in fields(observation):
+        value = getattr(observation, item.name)
+        if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+            return item.name
+    return ""
 
 
 def poses(ego: Ego) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -121,7 +121,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`'s result; the loop's worlds are the caller's to bring back."""
+        """Go on from `state_dict`'s result; the loop's worlds are the caller's to bring back, see also `drop_episodes`."""
         self.update = state["update"]
         self.decisions = state["decisions"]
         self.policy.delta_head.load_state_dict(state["delta_head"])
@@ -132,3 +132,8 @@ class Trainer:
         self._collector.load_state_dict(state["collector"])
         self._scale.load_state_dict(state["return_scale"])
         self._noise.set_state(state["noise"])
+
+    def drop_episodes(self) -> None:
+        """Forget the unfinished episodes of `load_state_dict`, where the worlds could not be brought back and new episodes began."""
+        self._collector.drop_episodes()
+        self._scale.drop_episodes()

@@ -32,10 +32,18 @@ class TrainingSampler:
 
     def next(self) -> Episode:
         """The next episode."""
-        n = self.drawn
         self.drawn += 1
+        return self.draw(self.drawn - 1)
+
+    def draw(self, n: int) -> Episode:
+        """The n-th draw, 0-based; nothing is counted."""
         episode = self._episodes[whole("scenario", self._seed, n) % len(self._episodes)]
         start = 0.0
         if unit("mid route", self._seed, n) < self._mid_route:
             start = unit("start", self._seed, n) * MID_ROUTE_SHARE * episode.route.length
         return replace(episode, repetition=n + 1, start_m=start)
+
+    @staticmethod
+    def number(episode: Episode) -> int:
+        """The n of a draw."""
+        return episode.repetition - 1
