@@ -5,7 +5,7 @@ and no policy, controller or simulator by name.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -87,7 +87,7 @@ class ClosedLoop:
         self.started: Bools = halfway.started.copy() if halfway else np.zeros(simulator.num_envs, np.bool_)
         """(N,) envs whose next decision is the first of an episode."""
         self._step = halfway.step if halfway else self._refill(np.arange(simulator.num_envs), None)
-        self.observation: Observation | None = simulator.observe() if self.active.any() else None
+        self.observation: Observation | None = self._observe() if self.active.any() else None
         """What all envs see now; None once there is nothing left to drive."""
 
     @property
@@ -109,7 +109,7 @@ class ClosedLoop:
         """Drive `plan` for one decision, then give ended envs their next episodes.
 
         Raises:
-            RunFailure: a waypoint or the state of an env that is driving is not a finite number; its episode is named.
+            RunFailure: a waypoint, or what the simulator gave or showed an env that is driving, is no finite number; its episode is named.
         """
         if self.observation is None:
             raise RuntimeError("nothing left to drive: the source of episodes is empty")
@@ -130,12 +130,12 @@ class ClosedLoop:
             started=started,
             ended=ended,
             truncated=truncated,
-            terminal=self._simulator.observe().take(np.flatnonzero(truncated)) if truncated.any() else None,
+            terminal=self._observe().take(np.flatnonzero(truncated)) if truncated.any() else None,
             events={int(env): self._simulator.events(int(env)) for env in np.flatnonzero(ended)},
             scene=scene,
         )
         self._step = self._refill(np.flatnonzero(ended), after)
-        self.observation = self._simulator.observe() if self.active.any() else None
+        self.observation = self._observe() if self.active.any() else None
         return decision
 
     def _drivable(self, waypoints: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,14 +143,10 @@ class ClosedLoop:
         finite: Bools = np.asarray(np.isfinite(waypoints).all(axis=(1, 2)))
         if finite.all():
             return waypoints
-        for env in np.flatnonzero(~finite):
-            if (episode := self._episodes[env]) is not None:
-                assert self.observation is not None
-                told = _not_finite(self.observation.take(np.array([env])))
+        for episode in (self._episodes[env] for env in np.flatnonzero(~finite)):
+            if episode is not None:
                 raise RunFailure(
-                    f"episode {episode.episode_id}: the simulator showed a {told} that is not a finite number"
-                    if told
-                    else f"episode {episode.episode_id}: the policy planned a waypoint that is not a finite number; check its checkpoint"
+                    f"episode {episode.episode_id}: the policy planned a waypoint that is not a finite number; check its checkpoint"
                 )
         return np.where(finite[:, None, None], waypoints, np.float32(0.0))
 
@@ -162,20 +158,26 @@ class ClosedLoop:
             carried = carry(waypoints, then, poses(step.ego))
             control = self._controller.control(carried, tick * TICK_S, step.ego)
             step = self._simulator.step(control)
-            self._check(step.ego)
+            self._check({item.name: getattr(step.ego, item.name) for item in fields(Ego)}, "gave the ego")
             first = first or control
         assert first is not None
         return step, first
 
-    def _check(self, ego: Ego) -> None:
-        """Raise RunFailure where the state of an env that is driving is not a number."""
-        states = np.stack([getattr(ego, item.name) for item in fields(ego)])
-        if math.isfinite(float(states.sum())):
-            return
-        for env in np.flatnonzero(~np.isfinite(states).all(axis=0)):
-            if (episode := self._episodes[env]) is not None:
-                told = fields(ego)[int(np.flatnonzero(~np.isfinite(states[:, env]))[0])].name
-                raise RunFailure(f"episode {episode.episode_id}: the simulator gave the ego a {told} that is not a finite number")
+    def _observe(self) -> Observation:
+        """What all envs see now, every number of it finite."""
+        seen = self._simulator.observe()
+        self._check({item.name: getattr(seen, item.name) for item in fields(seen) if item.name != "images"}, "showed")
+        return seen
+
+    def _check(self, values: Mapping[str, NDArray[np.floating] | None], verb: str) -> None:
+        """Raise RunFailure where an env that is driving has what is no number in a row of `values`, each (N, ...)."""
+        for name, rows in values.items():
+            # one number says it for all of them; which env it is is only looked for if need be
+            if rows is None or math.isfinite(float(rows.sum())):
+                continue
+            for env in np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)):
+                if (episode := self._episodes[env]) is not None:
+                    raise RunFailure(f"episode {episode.episode_id}: the simulator {verb} a {name} that is not a finite number")
 
     def _refill(self, envs: Ints, step: Step | None) -> Step:
         """Start the next episodes in `envs`, as far as the source goes."""
@@ -200,15 +202,6 @@ def rollout(loop: ClosedLoop, policy: Policy) -> Iterator[Decision]:
     while loop.observation is not None:
         policy.reset(loop.started)
         yield loop.advance(policy.plan(loop.observation.restrict(policy.needs)))
-
-
-def _not_finite(observation: Observation) -> str:
-    """The first field that holds what is not a number; empty where all are."""
-    for item in fields(observation):
-        value = getattr(observation, item.name)
-        if isinstance(value, np.ndarray) and not np.isfinite(value).all():
-            return item.name
-    return ""
 
 
 def poses(ego: Ego) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -32,7 +32,8 @@ from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
 from carla_rl.records.board import Board
-from carla_rl.records.training import DROPPED, UPDATE, VALIDATION, TrainingLog
+from carla_rl.records.environment import describe_environment
+from carla_rl.records.training import DROPPED, UPDATE, VALIDATION, TrainingLog, note_resume
 from carla_rl.reward import RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import TrainingSampler
 
@@ -165,6 +166,8 @@ class Training:
         live = resume.Live(trainer, loop, parts.policy, parts.simulator, parts.controller, self._meter, parts.sampler)
         if kept is not None:
             kept.bring_back(trainer, parts.policy)
+            # nothing is refused any more: from here on the files are those of a run that goes on
+            note_resume(self.folder, describe_environment(), kept.update)
             self._log.cut()
             if halfway is None:
                 trainer.drop_episodes()

@@ -6,7 +6,6 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.markup import escape
 
@@ -18,11 +17,10 @@ from carla_rl.cli.training_again import Stopped, read_stopped
 from carla_rl.errors import UsageError
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.run import TRAINING, start_run
-from carla_rl.records.training import note_resume
 from carla_rl.train import CHECKPOINTS, TrainConfig, Training
 
 BESIDE_RESUME = ("resume", "threads", "json")
-"""Options that change no bit of a run."""
+"""Options that may be given beside it."""
 
 
 def train(
@@ -56,7 +54,9 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            "--resume", metavar="RUN_DIR", help="Go on with a training that was stopped or killed, bit for bit. Takes no other options."
+            "--resume",
+            metavar="RUN_DIR",
+            help="Go on with a training that was stopped or killed, bit for bit. Its config.json says all else.",
         ),
     ] = None,
     json: options.Json = False,
@@ -66,10 +66,8 @@ def train(
     Update 0 drives exactly as SFT. Leaves checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign,
     and TensorBoard logs. Ctrl-C and SIGTERM end it after the update under way; [b]--resume RUN_DIR[/b] goes on.
     """
-    torch.set_num_threads(threads)
     if resume is not None:
-        _check_alone(context)
-        _go_on(read_stopped(resume), threads, json)
+        _go_on(read_stopped(resume), threads if "threads" in _given_beside_resume(context) else None, json)
         return
     if sft is None or suite is None or simulator is None:
         given = {"--sft": sft, "--suite": suite, "--simulator": simulator}
@@ -83,6 +81,7 @@ def train(
         validation=validation,
         agent=Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks),
         training=read_train_config(config, {"seed": seed}, {"decisions": decisions, "num_envs": num_envs}),
+        threads=threads,
     )
     built = build(request, threads)
     started = start_run(
@@ -98,26 +97,34 @@ def train(
     _run(Training(built.parts, request.training, started.path, started.facts, told=built.told), built, json)
 
 
-def _check_alone(context: typer.Context) -> None:
-    """Raises UsageError where --resume has company: everything else stands in the run's config.json."""
+def _given_beside_resume(context: typer.Context) -> set[str]:
+    """The names of the options that were given.
+
+    Raises:
+        UsageError: one that stands in the run's config.json.
+    """
+    given = set()
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
-        if parameter.name not in BESIDE_RESUME and source is not None and source.name == "COMMANDLINE":
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.name not in BESIDE_RESUME:
             raise UsageError(f"{parameter.opts[0]} is not taken beside --resume: the run goes on as its config.json says; leave it out")
+        given.add(parameter.name)
+    return given
 
 
-def _go_on(stopped: Stopped, threads: int, json: bool) -> None:
-    """Go on with a run that was stopped.
+def _go_on(stopped: Stopped, threads: int | None, json: bool) -> None:
+    """Go on with a run that was stopped, with as many threads as it had unless told otherwise.
 
     Raises:
         UsageError: something that it was started with is not as it was.
     """
+    threads = threads or stopped.request.threads
     built = build(stopped.request, threads)
-    environment = describe_environment()
-    for warning in stopped.check(built.told, environment):
+    for warning in stopped.check(built.told, describe_environment(), threads):
         stderr.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     training = Training(built.parts, stopped.request.training, stopped.path, stopped.facts, told=built.told, kept=stopped.kept)
-    note_resume(stopped.path, environment, stopped.kept.update)
     _run(training, built, json)
 
 

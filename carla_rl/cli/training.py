@@ -10,6 +10,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
+from pydantic import Field
+
 from carla_rl.agent import Agent
 from carla_rl.build import make_controller, make_expert
 from carla_rl.checkpoint import load_sft
@@ -41,6 +44,7 @@ class TrainRequest(Config):
     validation: str | None = None
     agent: Agent
     training: TrainConfig
+    threads: int = Field(default=1, ge=1, description="of torch and the toy; of torch's they are part of the algorithm, down in the bits")
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ def build(request: TrainRequest, threads: int) -> Built:
     Raises:
         UsageError: a file, a suite, a simulator or a controller that is not there or does not fit.
     """
+    torch.set_num_threads(threads)
     settings, agent = request.training, request.agent
     assert agent.checkpoint is not None
     policy = ResidualPolicy(FrozenSft(load_sft(agent.checkpoint)), settings.delta, seed=settings.seed)

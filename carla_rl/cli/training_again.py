@@ -28,8 +28,8 @@ class Stopped:
     environment: Mapping[str, Any]
     """environment.json."""
 
-    def check(self, told: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
-        """Warnings, a sentence each, where the program or its libraries are others than those that began the run.
+    def check(self, told: Mapping[str, Any], environment: Mapping[str, Any], threads: int) -> list[str]:
+        """A warning, if any, of what is other than when the run began and may change its bits: program, libraries, processor, threads.
 
         Raises:
             UsageError: what the run was told, or what it drives on, is not what it was.
@@ -40,11 +40,17 @@ class Stopped:
             raise UsageError(
                 f"{self.path}: the run cannot go on, since this changed: {'; '.join(refused)}; put it back, or start a new run"
             )
-        parts = {name: (self.environment.get(name, {}), environment[name]) for name in ("versions", "git")}
-        changed = [told for name, (was, now) in parts.items() for told in differences(was, now, name)]
-        if not changed:
-            return []
-        return [f"the program or its libraries changed, so the bits may not be those of a run in one go: {'; '.join(changed)}"]
+        was, now = _made_by(self.environment, self.request.threads), _made_by(environment, threads)
+        if changed := differences(was, now):
+            return [f"going on with others than the run began with, so its bits may not be those of a run in one go: {'; '.join(changed)}"]
+        return []
+
+
+def _made_by(environment: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """What may change the last bits of a number."""
+    git, machine = environment.get("git", {}), environment.get("machine", {})
+    commit = {name: git.get(name) for name in ("commit", "dirty")}
+    return {"versions": environment.get("versions", {}), "git": commit, "cpu": machine.get("cpu"), "threads": threads}
 
 
 def read_stopped(path: Path) -> Stopped:
