@@ -4,7 +4,6 @@ Two pure readers live off what it yields: `carla_rl.metrics` and `carla_rl.ppo`.
 and no policy, controller or simulator by name.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
@@ -172,8 +171,7 @@ class ClosedLoop:
     def _check(self, values: Mapping[str, NDArray[np.floating] | None], verb: str) -> None:
         """Raise RunFailure where an env that is driving has what is no number in a row of `values`, each (N, ...)."""
         for name, rows in values.items():
-            # one number says it for all of them; which env it is is only looked for if need be
-            if rows is None or math.isfinite(float(rows.sum())):
+            if rows is None or np.isfinite(rows).all():
                 continue
             for env in np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)):
                 if (episode := self._episodes[env]) is not None:

@@ -33,6 +33,7 @@ from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
 from carla_rl.records.board import Board
 from carla_rl.records.environment import describe_environment
+from carla_rl.records.lock import sole_writer
 from carla_rl.records.training import DROPPED, UPDATE, VALIDATION, TrainingLog, note_resume
 from carla_rl.reward import RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import TrainingSampler
@@ -117,24 +118,29 @@ class Training:
 
         Raises:
             RunFailure: training diverged, the simulator gave what is no number, or a bit of the frozen model changed.
-            UsageError: the folder cannot be written any more, or what was kept does not fit the parts.
+            UsageError: the folder cannot be written any more, another process trains in it, or what was kept does not fit the parts.
         """
-        live = self._begin()
-        with Board(self.folder / "tensorboard", hide_after=self._kept.decisions if self._kept else None) as board:
-            between = False
-            try:
-                for progress in self._steps(live, board):
-                    between = True
-                    yield progress
-                    if self._stopping:
-                        break
-                    between = False
-            finally:
-                # in the middle of an update there is no state to go on from: the last checkpoint stays
-                if between and self._saved_at != live.trainer.update:
-                    self._checkpoint(live)
-                self._log.flush()
-                self._log.write_documents(self._about(), complete=self._saved_at == self.updates)
+        with sole_writer(self.folder):
+            live = self._begin()
+            with Board(self.folder / "tensorboard", hide_after=self._kept.decisions if self._kept else None) as board:
+                yield from self._guarded(live, board)
+
+    def _guarded(self, live: resume.Live, board: Board) -> Generator[Progress, None, None]:
+        """The updates; whatever ends them, what was reached is kept."""
+        between = False
+        try:
+            for progress in self._steps(live, board):
+                between = True
+                yield progress
+                if self._stopping:
+                    break
+                between = False
+        finally:
+            # in the middle of an update there is no state to go on from: the last checkpoint stays
+            if between and self._saved_at != live.trainer.update:
+                self._checkpoint(live)
+            self._log.flush()
+            self._log.write_documents(self._about(), complete=self._saved_at == self.updates)
 
     def stop(self) -> None:
         """End after the update under way, with a checkpoint. May be called at any time, by a signal's handler too."""

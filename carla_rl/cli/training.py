@@ -143,6 +143,8 @@ def drive_training(training: Training) -> dict[str, Any]:
 
 
 def _interrupted(training: Training) -> RunFailure:
+    if training.saved_at < 0:
+        return RunFailure(f"interrupted before the first checkpoint; {training.folder} holds nothing to go on from")
     return RunFailure(
         f"interrupted after {training.outcome()['updates']} of {training.updates} updates; the checkpoint of update {training.saved_at} "
         f"and metrics are in {training.folder}; go on with: carla-rl train --resume {training.folder}"

@@ -21,6 +21,7 @@ from carla_rl.cli import setup
 from carla_rl.cli.app import run
 from carla_rl.loop import Decision
 from carla_rl.ppo.update import PPOUpdate
+from carla_rl.records.lock import sole_writer
 from carla_rl.records.reading import read_run
 from carla_rl.reward import RewardTerms
 from carla_rl.train import Training
@@ -287,6 +288,11 @@ def test_what_is_no_run(tmp_path: Path, cut: Path, capsys: pytest.CaptureFixture
     (cut / "config.json").write_text(json.dumps(config))
     shutil.move(cut, tmp_path / "renamed")
     refused(capsys, tmp_path / "renamed", "renamed", "'cut'", "old name")
+
+
+def test_a_run_that_is_still_being_trained(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with sole_writer(cut):
+        refused(capsys, cut, "another process is training in it")
 
 
 def test_other_options_beside_resume(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,9 @@ def test_the_stream_depends_on_the_seed_and_goes_on_from_its_counter() -> None:
     again = TrainingSampler(EPISODES, seed=3, mid_route=0.5)
     again.drawn = 12
     assert [facts(again.next()) for _ in range(8)] == stream[12:]
+    assert [facts(again.draw(n)) for n in range(20)] == stream, "a draw is known by its number"
+    assert again.drawn == 20
+    assert [again.number(again.draw(n)) for n in (0, 7)] == [0, 7]
     other = TrainingSampler(EPISODES, seed=4, mid_route=0.5)
     assert [facts(other.next()) for _ in range(20)] != stream
 
