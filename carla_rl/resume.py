@@ -27,6 +27,8 @@ from carla_rl.scenario.sampler import TrainingSampler
 
 FORMAT = "carla-rl/resume/1"
 FILE = "resume.pt"
+ABSENT = object()
+"""Stands for a key that is not there."""
 
 Told = Mapping[str, Any]
 """What a run was told and what it runs on, as JSON values: a run goes on only with the same."""
@@ -124,10 +126,6 @@ class Kept:
                 f"{mine[1]}; put the run's own back"
             )
 
-    def can_restore(self, simulator: Simulator) -> bool:
-        """Whether the episodes under way go on; else new ones begin."""
-        return isinstance(simulator, Restorable) and self._content.get("worlds") is not None
-
     def halfway(self, simulator: Simulator, controller: Controller, meter: EpisodeMeter, sampler: TrainingSampler) -> Halfway | None:
         """Bring back where the loop was; None where the simulator cannot: then only the draw of episodes goes on.
 
@@ -186,10 +184,6 @@ def differences(was: Any, now: Any, name: str = "") -> list[str]:
     if was == now:
         return []
     return [f"{name}: was {_shown(was)}, is {_shown(now)}"]
-
-
-ABSENT = object()
-"""Stands for a key that is not there."""
 
 
 def _shown(value: Any) -> str:

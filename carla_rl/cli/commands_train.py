@@ -12,8 +12,8 @@ from rich.markup import escape
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stderr, stdout
+from carla_rl.cli.stopped import Stopped, read_stopped
 from carla_rl.cli.training import Built, TrainRequest, build, drive_training
-from carla_rl.cli.training_again import Stopped, read_stopped
 from carla_rl.errors import UsageError
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.run import TRAINING, start_run

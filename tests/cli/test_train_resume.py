@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from policy_parts import sft_state
+from rich.progress import Progress
 
 from carla_rl.build import make_simulator
 from carla_rl.checkpoint import load_rl, save_sft
@@ -226,6 +227,20 @@ def test_a_signal_ends_the_update_a_second_ends_it_at_once_and_the_run_goes_on(
     assert load(tmp_path / "signal" / "train_metrics.json")["complete"] is False
     assert run(["train", "--resume", str(tmp_path / "signal"), "--json"]) == 0
     same_run(runs / "whole", tmp_path / "signal")
+
+
+def test_an_interrupt_between_two_updates_keeps_the_last_one(
+    runs: Path, cut: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Progress, *settings: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "update", interrupted)
+    assert run(["train", "--resume", str(cut)]) == 1
+    assert "interrupted after 5 of 6 updates; the checkpoint of update 5" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert run(["train", "--resume", str(cut)]) == 0
+    same_run(runs / "whole", cut)
 
 
 def test_a_failure_in_an_update_leaves_the_last_checkpoint(

@@ -168,3 +168,14 @@ def test_cameras_are_drawn_only_for_who_declares_them_and_the_same_in_any_env() 
     alone = ToySimulator(1, needs, networks)
     alone.reset(np.array([0]), [EPISODES[0]])
     np.testing.assert_array_equal(alone.observe().images["front"][0], images[2])
+
+
+def test_cameras_go_on_too() -> None:
+    needs = Needs(cameras=(CameraSpec(name="front", width=64, height=48),))
+    toy, again = (ToySimulator(2, needs, networks) for _ in range(2))
+    toy.reset(np.array([0, 1]), EPISODES[:2])
+    again.reset(np.array([0, 1]), EPISODES[3:5])
+    again.observe()
+    TestToySimulator().drive(toy, 20)
+    again.restore(EPISODES[:2], toy.snapshot())
+    np.testing.assert_array_equal(toy.observe().images["front"], again.observe().images["front"])
