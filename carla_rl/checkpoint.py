@@ -73,6 +73,8 @@ class RlState:
     log_std: Tensor
     """(K,)"""
     delta_config: dict[str, Any]
+    residual_ratio: float = 1.0
+    """Share of the correction that is driven, 0..1."""
     normaliser: Tensors | None = None
     """`mean` (D,) and `scale` (D,) of the heads' features."""
     train_stats: dict[str, Any] = field(default_factory=dict)
@@ -157,6 +159,7 @@ def save_rl(path: str | Path, state: RlState) -> None:
         "value_head": _detached(state.value_head),
         "log_std": state.log_std.detach().clone(),
         "delta_config": state.delta_config,
+        "residual_ratio": state.residual_ratio,
         "normaliser": None if state.normaliser is None else _detached(state.normaliser),
         "train_stats": state.train_stats,
         "training": state.training,
@@ -243,6 +246,7 @@ def _rl_state(content: dict[str, Any], source: str) -> RlState:
         value_head=_tensors(content, "value_head", source),
         log_std=log_std,
         delta_config=_table(content, "delta_config", source),
+        residual_ratio=_ratio(content, source),
         normaliser=None if content.get("normaliser") is None else _tensors(content, "normaliser", source),
         train_stats=_table(content, "train_stats", source),
         training=content.get("training"),
@@ -297,6 +301,13 @@ def _whole(about: Mapping[str, Any], key: str, source: str) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UsageError(f"{source}: {key} must be a whole number above 0 (found {value!r})")
     return value
+
+
+def _ratio(content: Mapping[str, Any], source: str) -> float:
+    value = content.get("residual_ratio", 1.0)
+    if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise UsageError(f"{source}: residual_ratio must be a number between 0 and 1 (found {value!r}); give another checkpoint")
+    return float(value)
 
 
 def _joined(sft: SftState) -> Tensors:

@@ -8,6 +8,9 @@ import math
 
 from torch import Tensor
 
+LOG_STD_RANGE = (-5.0, 1.0)
+"""Least and largest log standard deviation of an action, in units; a learned one is kept within."""
+
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 

@@ -29,6 +29,16 @@ class SimulatorInfo:
     """Vehicle model, traffic model, tick: whatever changes the numbers, JSON-able."""
 
 
+class EnvsLost(Exception):
+    """Worlds died during a step, as when a server crashes: no ending of an episode, and nobody's infraction."""
+
+    def __init__(self, envs: Sequence[int], step: Step) -> None:
+        """`step` is the state of all N envs after the tick; the rows of the lost ones hold the last that is known of them."""
+        super().__init__(f"envs {', '.join(map(str, envs))} were lost")
+        self.envs = tuple(envs)
+        self.step = step
+
+
 class Simulator(Protocol):
     """N worlds with one ego each. Explicit resets, no automatic ones: the loop decides what an env drives next.
 
@@ -57,7 +67,11 @@ class Simulator(Protocol):
         """
 
     def step(self, control: Control) -> Step:
-        """Advance each env by one tick. An ended env (or one never reset) stands still."""
+        """Advance each env by one tick. An ended env (or one never reset) stands still.
+
+        Raises:
+            EnvsLost: worlds died; the others were advanced. A lost env stands still until its next reset, which brings it back.
+        """
 
     def observe(self) -> Observation:
         """What the egos see now, all N envs, as far as the simulator's `Needs` ask for it. Changes nothing."""

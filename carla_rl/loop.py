@@ -4,7 +4,7 @@ Two pure readers live off what it yields: `carla_rl.metrics` and `carla_rl.ppo`.
 and no policy, controller or simulator by name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from carla_rl.errors import RunFailure
 from carla_rl.geometry import carry
-from carla_rl.interfaces import Controller, Policy, Simulator
+from carla_rl.interfaces import Controller, EnvsLost, Policy, Simulator
 from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, Bools, Control, Ego, Ending, Event, Ints, Observation, Plan, Scene, Step
 
@@ -33,7 +33,9 @@ class Decision:
     episodes: tuple[Episode | None, ...]
     """What each env was driving; None where an env had nothing to do."""
     active: Bools
-    """(N,) whether the env was driving."""
+    """(N,) whether the env was driving, and its world lived to the decision's end."""
+    lost: Bools
+    """(N,) whether the env's world died during the decision: its episode is void, and the env drives another."""
     started: Bools
     """(N,) whether this was the first decision of the env's episode."""
     ended: Bools
@@ -74,20 +76,30 @@ class ClosedLoop:
         *,
         ticks_per_decision: int,
         keep_scenes: bool = False,
+        drop_lost: bool = False,
         halfway: Halfway | None = None,
     ) -> None:
-        """Every env begins an episode of the source; with `halfway` it goes on there, simulator and controller having been brought back."""
+        """Every env begins an episode of the source; with `halfway` it goes on there, simulator and controller having been brought back.
+
+        With `drop_lost` an env whose world dies goes on with the next episode; else that ends the run.
+        """
         self._simulator = simulator
         self._controller = controller
         self._source = source
         self._ticks = ticks_per_decision
         self._keep_scenes = keep_scenes
+        self._drop_lost = drop_lost
         self._episodes: list[Episode | None] = list(halfway.episodes) if halfway else [None] * simulator.num_envs
         self.started: Bools = halfway.started.copy() if halfway else np.zeros(simulator.num_envs, np.bool_)
         """(N,) envs whose next decision is the first of an episode."""
         self._step = halfway.step if halfway else self._refill(np.arange(simulator.num_envs), None)
         self.observation: Observation | None = self._observe() if self.active.any() else None
         """What all envs see now; None once there is nothing left to drive."""
+
+    @property
+    def step(self) -> Step:
+        """The state of all envs now: for the harness, never for a policy."""
+        return self._step
 
     @property
     def episodes(self) -> tuple[Episode | None, ...]:
@@ -108,14 +120,16 @@ class ClosedLoop:
         """Drive `plan` for one decision, then give ended envs their next episodes.
 
         Raises:
-            RunFailure: a waypoint, or what the simulator gave or showed an env that is driving, is no finite number; its episode is named.
+            RunFailure: a waypoint, or what the simulator gave or showed an env that is driving, is no finite number; a world was lost; the
+                episode is named.
         """
         if self.observation is None:
             raise RuntimeError("nothing left to drive: the source of episodes is empty")
         waypoints = self._drivable(plan.waypoints)
         observation, before, active, started = self.observation, self._step, self.active, self.started
         scene = self._simulator.scene() if self._keep_scenes else None
-        after, control = self._track(waypoints, before)
+        after, control, lost = self._track(waypoints, before)
+        active = active & ~lost
         ended = active & (after.ending != Ending.NONE)
         truncated = active & (after.ending == Ending.ROUTE_TIMEOUT)
         decision = Decision(
@@ -126,6 +140,7 @@ class ClosedLoop:
             control=control,
             episodes=self.episodes,
             active=active,
+            lost=lost,
             started=started,
             ended=ended,
             truncated=truncated,
@@ -133,7 +148,7 @@ class ClosedLoop:
             events={int(env): self._simulator.events(int(env)) for env in np.flatnonzero(ended)},
             scene=scene,
         )
-        self._step = self._refill(np.flatnonzero(ended), after)
+        self._step = self._refill(np.flatnonzero(ended | lost), after)
         self.observation = self._observe() if self.active.any() else None
         return decision
 
@@ -149,18 +164,33 @@ class ClosedLoop:
                 )
         return np.where(finite[:, None, None], waypoints, np.float32(0.0))
 
-    def _track(self, waypoints: NDArray[np.float32], before: Step) -> tuple[Step, Control]:
-        """Let the controller follow the plan (N, H, 2) for the ticks of one decision, carrying the waypoints along as the ego moves."""
+    def _track(self, waypoints: NDArray[np.float32], before: Step) -> tuple[Step, Control, Bools]:
+        """Let the controller follow the plan (N, H, 2) for the ticks of one decision, carrying the waypoints along as the ego moves.
+
+        Returns the state afterwards, the pedals of the first tick, and whose worlds were lost on the way (N,).
+        """
         then = poses(before.ego)
         step, first = before, None
+        lost: Bools = np.zeros(len(waypoints), np.bool_)
         for tick in range(self._ticks):
             carried = carry(waypoints, then, poses(step.ego))
             control = self._controller.control(carried, tick * TICK_S, step.ego)
-            step = self._simulator.step(control)
-            self._check({item.name: getattr(step.ego, item.name) for item in fields(Ego)}, "gave the ego")
+            try:
+                step = self._simulator.step(control)
+            except EnvsLost as loss:
+                if not self._drop_lost:
+                    raise RunFailure(f"the simulator lost the worlds of {self._named(loss.envs)}; what was finished is kept") from loss
+                step = loss.step
+                lost[list(loss.envs)] = True
+            self._check({item.name: getattr(step.ego, item.name) for item in fields(Ego)}, "gave the ego", lost)
             first = first or control
         assert first is not None
-        return step, first
+        return step, first, lost
+
+    def _named(self, envs: Sequence[int]) -> str:
+        """The episodes of the envs, for messages."""
+        driving = [self._episodes[env] for env in envs]
+        return ", ".join(f"episode {episode.episode_id}" for episode in driving if episode) or "envs at rest"
 
     def _observe(self) -> Observation:
         """What all envs see now, every number of it finite."""
@@ -168,13 +198,13 @@ class ClosedLoop:
         self._check({item.name: getattr(seen, item.name) for item in fields(seen) if item.name != "images"}, "showed")
         return seen
 
-    def _check(self, values: Mapping[str, NDArray[np.floating] | None], verb: str) -> None:
-        """Raise RunFailure where an env that is driving has what is no number in a row of `values`, each (N, ...)."""
+    def _check(self, values: Mapping[str, NDArray[np.floating] | None], verb: str, lost: Bools | None = None) -> None:
+        """Raise RunFailure where an env that is driving, and not lost, has what is no number in a row of `values`, each (N, ...)."""
         for name, rows in values.items():
             if rows is None or np.isfinite(rows).all():
                 continue
             for env in np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)):
-                if (episode := self._episodes[env]) is not None:
+                if (episode := self._episodes[env]) is not None and (lost is None or not lost[env]):
                     raise RunFailure(f"episode {episode.episode_id}: the simulator {verb} a {name} that is not a finite number")
 
     def _refill(self, envs: Ints, step: Step | None) -> Step:

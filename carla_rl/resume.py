@@ -23,7 +23,7 @@ from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.ppo import Trainer
 from carla_rl.records.training import Lines
 from carla_rl.scenario.model import Episode
-from carla_rl.scenario.sampler import TrainingSampler
+from carla_rl.scenario.sampler import Draw, TrainingSampler
 
 FORMAT = "carla-rl/resume/1"
 FILE = "resume.pt"
@@ -43,6 +43,31 @@ class Best:
     update: int
 
 
+class Source:
+    """The sampler's episodes without end; remembers the draws of those that are under way."""
+
+    def __init__(self, sampler: TrainingSampler) -> None:
+        self.sampler = sampler
+        self._draws: dict[str, Draw] = {}
+
+    def __iter__(self) -> "Source":
+        return self
+
+    def __next__(self) -> Episode:
+        return self.recall(self.sampler.draw())
+
+    def recall(self, draw: Draw) -> Episode:
+        """The episode of a draw, which is under way from now on."""
+        episode = self.sampler.recall(draw)
+        self._draws[episode.episode_id] = draw
+        return episode
+
+    def draws(self, episodes: Sequence[Episode | None]) -> list[Draw | None]:
+        """What the episodes under way were drawn as; the others are forgotten."""
+        self._draws = {episode.episode_id: self._draws[episode.episode_id] for episode in episodes if episode is not None}
+        return [None if episode is None else self._draws[episode.episode_id] for episode in episodes]
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """The parts of a training that hold state."""
@@ -53,7 +78,7 @@ class Live:
     simulator: Simulator
     controller: Controller
     meter: EpisodeMeter
-    sampler: TrainingSampler
+    source: Source
 
 
 def write(path: Path, live: Live, *, told: Told, lines: Lines, best: Best) -> None:
@@ -74,8 +99,8 @@ def write(path: Path, live: Live, *, told: Told, lines: Lines, best: Best) -> No
         "decisions": live.trainer.decisions,
         "trainer": live.trainer.state_dict(),
         "normaliser": live.policy.state().normaliser,
-        "drawn": live.sampler.drawn,
-        "draws": [None if episode is None else live.sampler.number(episode) for episode in halfway.episodes],
+        "sampler": live.source.sampler.state_dict(),
+        "draws": [None if draw is None else asdict(draw) for draw in live.source.draws(halfway.episodes)],
         "started": torch.from_numpy(halfway.started),
         "worlds": _tensors(live.simulator.snapshot()) if isinstance(live.simulator, Restorable) else None,
         "controller": _tensors(live.controller.snapshot()),
@@ -126,18 +151,18 @@ class Kept:
                 f"{mine[1]}; put the run's own back"
             )
 
-    def halfway(self, simulator: Simulator, controller: Controller, meter: EpisodeMeter, sampler: TrainingSampler) -> Halfway | None:
+    def halfway(self, simulator: Simulator, controller: Controller, meter: EpisodeMeter, source: Source) -> Halfway | None:
         """Bring back where the loop was; None where the simulator cannot: then only the draw of episodes goes on.
 
         Raises:
             UsageError: what was kept does not fit these parts.
         """
         with self._reading():
-            sampler.drawn = self._content["drawn"]
+            source.sampler.load_state_dict(self._content["sampler"])
             if not isinstance(simulator, Restorable) or self._content["worlds"] is None:
                 return None
-            draws: Sequence[int | None] = self._content["draws"]
-            episodes: tuple[Episode | None, ...] = tuple(None if n is None else sampler.draw(n) for n in draws)
+            draws = [None if draw is None else Draw(**draw) for draw in self._content["draws"]]
+            episodes = tuple(None if draw is None else source.recall(draw) for draw in draws)
             started = self._content["started"].numpy()
             worlds, integrals, measured = (_arrays(self._content[name]) for name in ("worlds", "controller", "meter"))
             meter.restore(measured)
@@ -147,7 +172,7 @@ class Kept:
     def under_way(self) -> int:
         """Episodes that had been driven for at least one decision and had not ended."""
         with self._reading():
-            driven = np.array([n is not None for n in self._content["draws"]]) & ~self._content["started"].numpy()
+            driven = np.array([draw is not None for draw in self._content["draws"]]) & ~self._content["started"].numpy()
         return int(driven.sum())
 
     def bring_back(self, trainer: Trainer, policy: ResidualPolicy) -> None:

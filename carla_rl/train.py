@@ -10,13 +10,13 @@ A checkpoint is written between two updates, every few of them and after every v
 holds is whole. Knows no command line; receives its parts built.
 """
 
-import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import Field
 
 from carla_rl import resume
@@ -30,27 +30,31 @@ from carla_rl.metrics.result import EpisodeResult
 from carla_rl.metrics.summary import summarize
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
-from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
+from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord, sampling
 from carla_rl.records.board import Board
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.lock import sole_writer
 from carla_rl.records.training import DROPPED, UPDATE, VALIDATION, TrainingLog, note_resume
-from carla_rl.reward import RewardConfig, RewardTerms
-from carla_rl.scenario.sampler import TrainingSampler
+from carla_rl.reward import AnyReward, RewardConfig, RewardTerms
+from carla_rl.scenario.sampler import Curriculum, TrainingSampler
 
 CHECKPOINTS = "checkpoints"
-SHOWN = ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "ade_mean")
-"""What TensorBoard shows of a validation."""
+VALIDATION_SIGNS = ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "blocked_share", "ade_mean")
+"""What TensorBoard shows of each drive of the validation suite."""
 
 
 class TrainConfig(Config):
-    """Everything that a training run is told. A file of it is TOML: the tables `[ppo]`, `[delta]`, `[reward]`, and the fields here."""
+    """Everything that a training run is told. A file of it is TOML: a table for each of its parts, and the fields here."""
 
     ppo: PPOConfig = PPOConfig()
     delta: DeltaConfig = DeltaConfig()
-    reward: RewardConfig = RewardConfig()
+    reward: AnyReward = RewardConfig()
+    curriculum: Curriculum = Curriculum()
     mid_route: float = Field(default=0.7, ge=0, le=1, description="share of the training episodes that start in the middle of their route")
     validate_every: int = Field(default=20, ge=1, description="updates between two drives of the validation suite")
+    validate_sampled: bool = Field(
+        default=True, description="drive it with sampled actions, too: the mean may stand still where they do not"
+    )
     checkpoint_every: int = Field(
         default=20, ge=1, description="updates between two checkpoints: what a kill costs at most; there is one after every validation too"
     )
@@ -165,11 +169,12 @@ class Training:
     def _begin(self) -> resume.Live:
         """The loop and the trainer, where they were if the run goes on; then the files are cut back to there."""
         parts, config, kept = self._parts, self._config, self._kept
-        halfway = kept.halfway(parts.simulator, parts.controller, self._meter, parts.sampler) if kept else None
-        source = _endless(parts.sampler)
-        loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=parts.ticks_per_decision, halfway=halfway)
+        source = resume.Source(parts.sampler)
+        halfway = kept.halfway(parts.simulator, parts.controller, self._meter, source) if kept else None
+        ticks = parts.ticks_per_decision
+        loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=ticks, drop_lost=True, halfway=halfway)
         trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure)
-        live = resume.Live(trainer, loop, parts.policy, parts.simulator, parts.controller, self._meter, parts.sampler)
+        live = resume.Live(trainer, loop, parts.policy, parts.simulator, parts.controller, self._meter, source)
         if kept is not None:
             kept.bring_back(trainer, parts.policy)
             # nothing is refused any more: from here on the files are those of a run that goes on
@@ -191,6 +196,7 @@ class Training:
             self._validate(trainer, board)
             self._checkpoint(live)
         for record in trainer.updates():
+            self._parts.sampler.progress = record.update / self.updates
             scalars = record.scalars()
             self._log.add(UPDATE, {"update": record.update, "decisions": record.decisions, **scalars})
             board.add(record.decisions, scalars)
@@ -205,18 +211,30 @@ class Training:
 
     def _measure(self, decision: Decision, earned: RewardTerms) -> None:
         """Measure the training episodes as any others."""
-        self._log.add_episodes(self._meter.update(decision, reward=earned.total))
+        ended = self._meter.update(decision, reward=earned.total)
+        self._log.add_episodes(ended)
+        for result in ended:
+            self._parts.sampler.learn(result.scenario_id, result.success)
 
     def _validate(self, trainer: Trainer, board: Board) -> Mapping[str, Any] | None:
         """Drive the validation suite, if any, with the policy's mean, and remember the best. Update 0 is SFT itself."""
         if self._parts.validate is None:
             return None
         summary = summarize(self._parts.validate(self._parts.policy))
-        self._log.add(VALIDATION, {"update": trainer.update, "decisions": trainer.decisions, **summary})
-        board.add(trainer.decisions, {f"validation/{name}": summary[name] for name in SHOWN if summary[name] is not None})
+        sampled = self._validate_sampled(trainer) if self._config.validate_sampled else {}
+        self._log.add(VALIDATION, {"update": trainer.update, "decisions": trainer.decisions, **summary, "sampled": sampled})
+        for prefix, found in (("validation", summary), ("validation_sampled", sampled)):
+            board.add(trainer.decisions, {f"{prefix}/{name}": found[name] for name in VALIDATION_SIGNS if found.get(name) is not None})
         if trainer.update and summary["driving_score_mean"] > self._best.score:
             self._best = resume.Best(summary["driving_score_mean"], trainer.update)
         return summary
+
+    def _validate_sampled(self, trainer: Trainer) -> Mapping[str, Any]:
+        """The same with sampled actions; the noise depends on the seed and the update alone."""
+        assert self._parts.validate is not None
+        noise = int(np.random.SeedSequence((self._config.seed, trainer.update)).generate_state(1, np.uint64)[0])
+        with sampling(self._parts.policy, torch.Generator().manual_seed(noise)):
+            return summarize(self._parts.validate(self._parts.policy))
 
     def _checkpoint(self, live: resume.Live) -> None:
         """Keep everything as of now, between two updates. resume.pt comes first: the others follow from it."""
@@ -247,7 +265,3 @@ class Training:
 
     def _path(self, name: str) -> Path:
         return self.folder / CHECKPOINTS / name
-
-
-def _endless(sampler: TrainingSampler) -> Iterator[Any]:
-    return (sampler.next() for _ in itertools.count())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from carla_rl.errors import RunFailure
+from carla_rl.interfaces import EnvsLost
 from carla_rl.loop import ClosedLoop, Decision, rollout
 from carla_rl.scenario.model import Episode, Scenario
 from carla_rl.types import Bools, Control, Ego, Ending, Facts, Infraction, Ints, Needs, Observation, Plan, Scene, Step
@@ -221,3 +222,33 @@ def test_a_loop_goes_on_where_another_was() -> None:
         assert one.ended.tolist() == two.ended.tolist()
         assert one.before.ego.x.tolist() == two.before.ego.x.tolist()
         assert one.after.ego.x.tolist() == two.after.ego.x.tolist()
+
+
+class Fragile(Counter):
+    """The world of env 1 dies in its third tick, once."""
+
+    def step(self, control: Control) -> Step:
+        state = super().step(control)
+        if len(self.controls) != 3:
+            return state
+        self.driving[1] = None
+        raise EnvsLost([1], state)
+
+
+def test_an_env_whose_world_dies_goes_on_with_the_next_episode() -> None:
+    simulator, controller, source = Fragile(2), Watcher(), iter([episode(8), episode(6), episode(4)])
+    loop = ClosedLoop(cast(Any, simulator), controller, source, ticks_per_decision=2, drop_lost=True)
+    decisions = list(rollout(loop, cast(Any, Straight())))
+    assert [decision.lost.tolist() for decision in decisions] == [[False, False], [False, True], [False, False], [False, False]]
+    # the decision in which it died counts for nobody, though its other tick was driven
+    assert [decision.active.tolist() for decision in decisions] == [[True, True], [True, False], [True, True], [True, True]]
+    assert [int(decision.started[1]) for decision in decisions] == [1, 0, 1, 0]
+    # the episode that was lost has no ending and no events; the one after it is driven to its end
+    ended = [decision.episodes[env].repetition for decision in decisions for env in decision.events]
+    assert ended == [8, 4]
+
+
+def test_a_lost_world_ends_a_run_that_cannot_do_without_it() -> None:
+    loop = ClosedLoop(cast(Any, Fragile(2)), Watcher(), iter([episode(8), episode(6)]), ticks_per_decision=2)
+    with pytest.raises(RunFailure, match=r"lost the worlds of episode line#6; what was finished is kept"):
+        list(rollout(loop, cast(Any, Straight())))

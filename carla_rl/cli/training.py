@@ -92,7 +92,7 @@ def build(request: TrainRequest, threads: int) -> Built:
         simulator=bank.simulator,
         controller=driver,
         policy=policy,
-        sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route),
+        sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route, settings.curriculum),
         validate=_validator(held_out, reference, agent) if held_out else None,
         ticks_per_decision=agent.decision_ticks,
     )

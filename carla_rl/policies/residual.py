@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from carla_rl import gaussian
+from carla_rl import gaussian, privileged
 from carla_rl.checkpoint import RlState
 from carla_rl.errors import UsageError
 from carla_rl.policies.delta import LONGEST_HIDDEN, DeltaConfig, DeltaWaypointHead, ValueHead, action_basis, correction
@@ -22,7 +22,7 @@ _LARGEST_FEATURE = 10.0
 
 
 class ResidualPolicy:
-    """waypoints = SFT(observation) + correction(action), action = delta_head(features) or sampled around it.
+    """waypoints = SFT(observation) + residual_ratio * correction(action); the action is the delta head's mean, or sampled around it.
 
     Before training the delta head gives zeros, so the drive is SFT's, bit for bit.
     """
@@ -43,6 +43,7 @@ class ResidualPolicy:
         self.needs = sft.needs.union(sft.context_needs) if "context" in config.inputs else sft.needs
         self.horizon = sft.horizon
         self._basis = action_basis(config, self.horizon)
+        actions = len(self._basis.shift)
         sizes = {
             "z": sft.out_dim,
             "waypoints": 2 * len(range(WAYPOINT_STRIDE - 1, self.horizon, WAYPOINT_STRIDE)),
@@ -52,11 +53,13 @@ class ResidualPolicy:
         """D, numbers that the heads see."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.delta_head = DeltaWaypointHead(self.feature_size, config.hidden, len(self._basis))
-            self.value_head = ValueHead(self.feature_size, config.hidden)
-        log_std = torch.full((len(self._basis),), config.log_std)
-        self.log_std: Tensor = nn.Parameter(log_std) if config.learn_log_std else log_std
+            self.delta_head = DeltaWaypointHead(self.feature_size, config.hidden, actions * (2 if config.sigma == "state" else 1))
+            self.value_head = ValueHead(self.feature_size + self.critic_facts, config.hidden)
+        log_std = torch.full((actions,), config.log_std)
+        self.log_std: Tensor = nn.Parameter(log_std) if config.sigma == "global" else log_std
         """(K,)"""
+        self.residual_ratio = 1.0
+        """Share of the correction that is driven, 0..1."""
         self._mean = np.zeros(self.feature_size, np.float32)
         self._scale = np.ones(self.feature_size, np.float32)
         self._generator: torch.Generator | None = None
@@ -78,6 +81,7 @@ class ResidualPolicy:
             )
         with torch.no_grad():
             policy.log_std.copy_(state.log_std)
+        policy.residual_ratio = state.residual_ratio
         if state.normaliser is not None:
             for name in ("mean", "scale"):
                 found = state.normaliser.get(name)
@@ -95,6 +99,7 @@ class ResidualPolicy:
             delta_head=self.delta_head.state_dict(),
             value_head=self.value_head.state_dict(),
             log_std=self.log_std,
+            residual_ratio=self.residual_ratio,
             delta_config=self.config.model_dump(mode="json"),
             normaliser={"mean": torch.from_numpy(self._mean), "scale": torch.from_numpy(self._scale)},
             train_stats=train_stats or {},
@@ -113,26 +118,55 @@ class ResidualPolicy:
     def reset(self, envs: Bools) -> None:
         """Nothing to forget: the policy has no memory."""
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether the log standard deviation is PPO's to set, not to learn."""
+        return self.config.sigma == "schedule"
+
+    @property
+    def critic_facts(self) -> int:
+        """How many numbers of `carla_rl.privileged` the value head sees after the features."""
+        return privileged.SIZE if self.config.critic_facts else 0
+
+    def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (B, K) and log standard deviation, (K,) or (B, K), of the action for features (B, D)."""
+        return self._parameters(self.delta_head(features))
+
     def plan(self, observation: Observation) -> Plan:
         """Plans of N envs; extras: `features` (N, D), `action` (N, K), `delta` (N, H, 2), `bounded` (N,).
 
-        While sampling also `log_prob` and `value` (N,); the noise is drawn for all N envs together and rows depend on their number.
+        While sampling also `log_prob` (N,); the noise is drawn for all N envs together and rows depend on their number.
         """
-        seen = self.sft.see(observation, context="context" in self.config.inputs)
+        seen = self._see(observation)
         features = self._features(seen)
-        mean = by_rows(self.delta_head, features)
+        raw = by_rows(self.delta_head.net, features)
         extras = {"features": features}
-        action = mean
+        action = np.ascontiguousarray(raw[:, : len(self._basis.shift)])
         if self._generator is not None:
-            action, extras["log_prob"] = self._sample(mean, self._generator)
-            extras["value"] = by_rows(self.value_head, features)
-        delta, bounded = correction(action, self._basis, self.config.limit)
+            action, extras["log_prob"] = self._sample(raw, self._generator)
+        delta, bounded = correction(action, seen.waypoints, *self._basis, self.config.limit, self.config.bound == "tanh")
+        if self.residual_ratio != 1.0:
+            delta *= np.float32(self.residual_ratio)
         extras |= {"action": action, "delta": delta, "bounded": bounded}
         return Plan(seen.waypoints + delta, seen.waypoints, extras)
 
-    def values(self, observation: Observation) -> NDArray[np.float32]:
-        """(M,) values of any M observations."""
-        return by_rows(self.value_head, self._features(self.sft.see(observation, context="context" in self.config.inputs)))
+    def features(self, observation: Observation) -> NDArray[np.float32]:
+        """(M, D): what the heads see of any M observations."""
+        return self._features(self._see(observation))
+
+    def values(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(M,) values of features followed by the critic's facts, (M, D + P)."""
+        return by_rows(self.value_head.net, inputs)[:, 0]
+
+    def _see(self, observation: Observation) -> Seen:
+        return self.sft.see(observation, context="context" in self.config.inputs)
+
+    def _parameters(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation from what the delta head gives."""
+        if self.config.sigma != "state":
+            return raw, self.log_std
+        mean, change = raw.chunk(2, dim=-1)
+        return mean, (self.log_std + change).clamp(*gaussian.LOG_STD_RANGE)
 
     def _features(self, seen: Seen) -> NDArray[np.float32]:
         """(N, D): what the heads see of what SFT saw."""
@@ -143,9 +177,9 @@ class ResidualPolicy:
         clipped: NDArray[np.float32] = np.clip((joined - self._mean) * self._scale, -_LARGEST_FEATURE, _LARGEST_FEATURE)
         return clipped
 
-    def _sample(self, mean: NDArray[np.float32], generator: torch.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Actions (N, K) around `mean` and their log-probabilities (N,)."""
+    def _sample(self, raw: NDArray[np.float32], generator: torch.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Actions (N, K) around the mean and their log-probabilities (N,), of what the delta head gave."""
         with torch.inference_mode():
-            centre, log_std = torch.from_numpy(mean), self.log_std.detach()
-            action = centre + log_std.exp() * torch.randn(centre.shape, generator=generator)
-            return action.numpy(), gaussian.log_prob(action, centre, log_std).numpy()
+            mean, log_std = self._parameters(torch.from_numpy(raw))
+            action = mean + log_std.exp() * torch.randn(mean.shape, generator=generator)
+            return action.numpy(), gaussian.log_prob(action, mean, log_std).numpy()

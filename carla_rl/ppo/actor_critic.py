@@ -14,23 +14,36 @@ from carla_rl.types import Observation
 
 
 class ActorCritic(Policy, Protocol):
-    """A policy that corrects a frozen plan: plan = SFT(observation) + correction(action), action ~ N(delta_head(features), exp(log_std)^2).
+    """A policy that corrects a frozen plan: plan = SFT(observation) + residual_ratio * correction(action), the action a diagonal Gaussian.
 
-    While it samples, `Plan.extras` holds `features` (N, D), `action` (N, K), `log_prob` (N,) and `value` (N,), all float32; where the
-    correction is bounded also `bounded` (N,), the share of the action's coordinates that the bound cut.
-    The frozen part lives outside the two heads.
+    While it samples, `Plan.extras` holds `features` (N, D), `action` (N, K) and `log_prob` (N,), all float32; where the correction is
+    bounded also `bounded` (N,), the share of the action's coordinates beyond the bound. The frozen part lives outside the two heads.
     """
 
     @property
     def delta_head(self) -> nn.Module:
-        """Features (B, D) -> mean of the action (B, K), zero before training."""
+        """Features (B, D) -> the action's parameters; its mean is zero before training."""
 
     @property
     def value_head(self) -> nn.Module:
-        """Features (B, D) -> value (B,)."""
+        """Features followed by the critic's facts (B, D + P) -> value (B,)."""
+
+    @property
+    def critic_facts(self) -> int:
+        """P, how many numbers of `carla_rl.privileged` the value head sees: 0, or all."""
 
     log_std: Tensor
-    """(K,) log standard deviation of the action: learned with the delta head where it requires a gradient, else set by PPO's schedule."""
+    """(K,) log standard deviation of the action: learned with the delta head where it requires a gradient."""
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether `log_std` is PPO's to set, not to learn."""
+
+    residual_ratio: float
+    """Share of the correction that is driven, 0..1."""
+
+    def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (B, K) and log standard deviation, (K,) or (B, K), of the action for features (B, D)."""
 
     def sample_with(self, generator: torch.Generator | None) -> None:
         """Sample actions with this generator from now on; with None drive the mean."""
@@ -38,8 +51,11 @@ class ActorCritic(Policy, Protocol):
     def normalise(self, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
         """From now on the features are (features - mean) * scale, both (D,); identity before."""
 
-    def values(self, observation: Observation) -> NDArray[np.float32]:
-        """(M,) values of any M observations, read to bootstrap."""
+    def features(self, observation: Observation) -> NDArray[np.float32]:
+        """(M, D) features of any M observations."""
+
+    def values(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(M,) values of features followed by the critic's facts, (M, D + P)."""
 
 
 @contextmanager

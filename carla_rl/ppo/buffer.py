@@ -3,7 +3,7 @@
 It keeps the features that the heads saw, so the frozen model is never run again. Knows no network.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from carla_rl.types import Bools, Plan
 class Batch:
     """The decisions of a rollout that were really driven, B of them, in order of time and env."""
 
-    features: Tensor
-    """(B, D)"""
+    inputs: Tensor
+    """(B, D + P): the features, then the critic's facts."""
     actions: Tensor
     """(B, K)"""
     log_probs: Tensor
@@ -31,19 +31,24 @@ class Batch:
     returns: Tensor
     """(B,)"""
 
+    def rows(self, rows: Tensor) -> "Batch":
+        """The given decisions, in that order."""
+        return Batch(*(getattr(self, item.name)[rows] for item in fields(self)))
+
     def __len__(self) -> int:
         return len(self.values)
 
 
 class RolloutBuffer:
-    """T decisions of N envs with features of D and actions of K numbers. Reused for every rollout."""
+    """T decisions of N envs with D features, P facts for the critic, and actions of K numbers. Reused for every rollout."""
 
-    def __init__(self, rollout: int, num_envs: int, features: int, actions: int) -> None:
+    def __init__(self, rollout: int, num_envs: int, inputs: int, actions: int) -> None:
         shape = (rollout, num_envs)
-        self.features = np.zeros((*shape, features), np.float32)
+        self.inputs = np.zeros((*shape, inputs), np.float32)
         self.actions = np.zeros((*shape, actions), np.float32)
         self.log_probs = np.zeros(shape, np.float32)
         self.values = np.zeros(shape, np.float32)
+        """Of the observations that the decisions were made on."""
         self.rewards = np.zeros(shape, np.float32)
         self.active = np.zeros(shape, np.bool_)
         self.ended = np.zeros(shape, np.bool_)
@@ -51,17 +56,40 @@ class RolloutBuffer:
         """0 wherever the episode was not truncated."""
 
     def put(
-        self, t: int, plan: Plan, *, rewards: NDArray[np.float32], active: Bools, ended: Bools, terminal_values: NDArray[np.float32]
+        self,
+        t: int,
+        plan: Plan,
+        *,
+        inputs: NDArray[np.float32],
+        rewards: NDArray[np.float32],
+        active: Bools,
+        ended: Bools,
+        terminal_values: NDArray[np.float32],
     ) -> None:
-        """Remember decision `t` of all envs: what was decided (in the plan's extras) and what came of it, each (N,)."""
-        self.features[t] = plan.extras["features"]
+        """Remember decision `t` of all envs: what was decided (in the plan's extras), what the critic sees of it, `inputs` (N, D + P), and
+        what came of it, each (N,). The values follow when the rollout is whole."""
+        self.inputs[t] = inputs
         self.actions[t] = plan.extras["action"]
         self.log_probs[t] = plan.extras["log_prob"]
-        self.values[t] = plan.extras["value"]
         self.rewards[t] = rewards
         self.active[t] = active
         self.ended[t] = ended
         self.terminal_values[t] = terminal_values
+
+    def drop(self, t: int, envs: NDArray[np.int64]) -> int:
+        """Forget what the given envs decided in their episodes up to `t`, that decision included; returns how many decisions that were.
+
+        Their worlds were lost, so nobody knows what would have come of it.
+        """
+        dropped = 0
+        for env in envs:
+            before = np.flatnonzero(self.ended[:t, env])
+            start = before[-1] + 1 if len(before) else 0
+            dropped += int(self.active[start : t + 1, env].sum())
+            self.active[start : t + 1, env] = False
+            # what comes next is another episode: nothing flows back over the gap
+            self.ended[t, env] = True
+        return dropped
 
     def batch(
         self, *, reward_scale: float, last_values: NDArray[np.float32], gamma: float, gae_lambda: float, device: torch.device
@@ -77,7 +105,7 @@ class RolloutBuffer:
             gamma=gamma,
             gae_lambda=gae_lambda,
         )
-        arrays = (self.features, self.actions, self.log_probs, self.values, result.advantages, result.returns)
+        arrays = (self.inputs, self.actions, self.log_probs, self.values, result.advantages, result.returns)
         return Batch(*(torch.from_numpy(self._driven(array)).to(device) for array in arrays))
 
     def _driven(self, array: NDArray[np.float32]) -> NDArray[np.float32]:

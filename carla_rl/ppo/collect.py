@@ -15,8 +15,9 @@ from carla_rl.errors import RunFailure
 from carla_rl.loop import ClosedLoop, Decision
 from carla_rl.ppo.actor_critic import ActorCritic
 from carla_rl.ppo.buffer import RolloutBuffer
-from carla_rl.reward import RewardConfig, RewardTerms, rewards
-from carla_rl.types import Ending, Infraction
+from carla_rl.privileged import facts
+from carla_rl.reward import AnyReward, RewardTerms, rewards
+from carla_rl.types import Ending, Infraction, Step
 
 Watch = Callable[[Decision, RewardTerms], None]
 
@@ -50,6 +51,10 @@ class RolloutStats:
     """The same for y, m."""
     bounded: float | None = None
     """Sum over decisions of the share of action coordinates that the bound cut; None where the policy does not say."""
+    dropped: int = 0
+    """Decisions forgotten because their worlds were lost; not among `decisions`."""
+    lost: int = 0
+    """Worlds that were lost."""
     episodes: list[EpisodeSummary] = field(default_factory=list)
 
     def per_decision(self, total: float) -> float:
@@ -60,7 +65,7 @@ class RolloutStats:
 class Collector:
     """The loop, the policy and the reward joined; goes on where the last rollout stopped."""
 
-    def __init__(self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, watch: Watch | None = None) -> None:
+    def __init__(self, loop: ClosedLoop, policy: ActorCritic, reward: AnyReward, watch: Watch | None = None) -> None:
         """`watch` is shown every decision with what it earned, e.g. to measure the episodes."""
         self._watch = watch
         self._loop = loop
@@ -81,8 +86,9 @@ class Collector:
         for t in range(rollout):
             decision = self._drive()
             plan = decision.plan
+            inputs = self._inputs(plan.extras["features"], decision.before)
             if buffer is None:
-                buffer = RolloutBuffer(rollout, len(decision.active), plan.extras["features"].shape[1], plan.extras["action"].shape[1])
+                buffer = RolloutBuffer(rollout, len(inputs), inputs.shape[1], plan.extras["action"].shape[1])
             earned = rewards(decision.before, decision.after, decision.active, self._reward)
             if not np.isfinite(earned.total).all():
                 env = int(np.flatnonzero(~np.isfinite(earned.total))[0])
@@ -90,13 +96,18 @@ class Collector:
             buffer.put(
                 t,
                 plan,
+                inputs=inputs,
                 rewards=earned.total,
                 active=decision.active,
                 ended=decision.ended,
                 terminal_values=self._terminal_values(decision),
             )
             self._count(stats, decision, earned)
+            if decision.lost.any():
+                self._drop(buffer, t, decision, stats)
         assert buffer is not None
+        # the value head rests while driving, so that all values can be had at once
+        buffer.values[:] = self._policy.values(buffer.inputs.reshape(-1, buffer.inputs.shape[-1])).reshape(buffer.values.shape)
         return buffer, self._last_values(), stats
 
     def features(self, decisions: int) -> NDArray[np.float32]:
@@ -115,20 +126,35 @@ class Collector:
         self._policy.reset(self._loop.started)
         return self._loop.advance(self._policy.plan(self._loop.observation.restrict(self._policy.needs)))
 
-    @torch.no_grad()
+    def _inputs(self, features: NDArray[np.float32], step: Step) -> NDArray[np.float32]:
+        """(N, D + P): what the critic sees."""
+        return np.concatenate((features, facts(step)), axis=1) if self._policy.critic_facts else features
+
     def _terminal_values(self, decision: Decision) -> NDArray[np.float32]:
         """(N,) values of the terminal observations of truncated envs, 0 elsewhere."""
         values = np.zeros(len(decision.active), np.float32)
         if decision.terminal is not None:
-            values[decision.truncated] = self._policy.values(decision.terminal.restrict(self._policy.needs))
+            rows = np.flatnonzero(decision.truncated)
+            features = self._policy.features(decision.terminal.restrict(self._policy.needs))
+            values[rows] = self._policy.values(self._inputs(features, decision.after.take(rows)))
         return values
 
-    @torch.no_grad()
     def _last_values(self) -> NDArray[np.float32]:
         """(N,) values of what the envs see now; zeros once every episode has ended."""
         if self._loop.observation is None:
             return np.zeros(len(self._loop.started), np.float32)
-        return self._policy.values(self._loop.observation.restrict(self._policy.needs))
+        features = self._policy.features(self._loop.observation.restrict(self._policy.needs))
+        return self._policy.values(self._inputs(features, self._loop.step))
+
+    def _drop(self, buffer: RolloutBuffer, t: int, decision: Decision, stats: RolloutStats) -> None:
+        """Forget the episodes whose worlds were lost."""
+        envs = np.flatnonzero(decision.lost)
+        dropped = buffer.drop(t, envs)
+        stats.lost += len(envs)
+        stats.dropped += dropped + len(envs)
+        stats.decisions -= dropped
+        self._earned[envs] = 0.0
+        self._driven[envs] = 0
 
     def _count(self, stats: RolloutStats, decision: Decision, earned: RewardTerms) -> None:
         """Add one decision to the counts."""

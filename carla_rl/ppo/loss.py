@@ -45,7 +45,7 @@ def policy_loss(
 
     Args:
         mean: (B, K) of the policy being trained.
-        log_std: (K,).
+        log_std: (K,), or (B, K) where it depends on the state.
         actions: (B, K) as sampled.
         old_log_probs: (B,) under the policy that sampled them.
         advantages: (B,).
@@ -56,7 +56,7 @@ def policy_loss(
     log_ratio = gaussian.log_prob(actions, mean, log_std) - old_log_probs
     ratio = log_ratio.exp()
     surrogate = -torch.minimum(ratio * advantages, ratio.clamp(1.0 - clip, 1.0 + clip) * advantages).mean()
-    entropy = gaussian.entropy(log_std)
+    entropy = gaussian.entropy(log_std).mean()
     # the reference is held: else a learned standard deviation would grow to make the pull cheap
     held = log_std.detach()
     kl_to_sft = gaussian.kl(mean, held, torch.zeros_like(mean), held).mean()

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from carla_rl.ppo.collect import EpisodeSummary, RolloutStats
-from carla_rl.ppo.update import UpdateStats
+from carla_rl.ppo.tally import UpdateStats
 from carla_rl.types import Ending, Infraction
 
 
@@ -33,7 +33,13 @@ class UpdateRecord:
     delta_lr: float
     value_lr: float
     log_std: float
-    """Mean over the action's coordinates."""
+    """Mean over the action's coordinates, before what depends on the state."""
+    residual_ratio: float
+    """Share of the correction that was driven."""
+    lost: int
+    """Worlds that were lost in this rollout."""
+    dropped: int
+    """Decisions forgotten because of that."""
     reward_scale: float
     collect_s: float
     """Seconds of driving."""
@@ -53,6 +59,7 @@ class UpdateRecord:
         delta_lr: float,
         value_lr: float,
         log_std: float,
+        residual_ratio: float,
         reward_scale: float,
         collect_s: float,
         update_s: float,
@@ -72,6 +79,9 @@ class UpdateRecord:
             delta_lr=delta_lr,
             value_lr=value_lr,
             log_std=log_std,
+            residual_ratio=residual_ratio,
+            lost=rollout.lost,
+            dropped=rollout.dropped,
             reward_scale=reward_scale,
             collect_s=collect_s,
             update_s=update_s,
@@ -89,7 +99,10 @@ class UpdateRecord:
             "schedule/delta_lr": self.delta_lr,
             "schedule/value_lr": self.value_lr,
             "schedule/log_std": self.log_std,
+            "schedule/residual_ratio": self.residual_ratio,
             "schedule/reward_scale": self.reward_scale,
+            "episodes/lost": float(self.lost),
+            "episodes/dropped_decisions": float(self.dropped),
             "speed/decisions_per_s": self.decisions_per_s,
             "speed/collect_s": self.collect_s,
             "speed/update_s": self.update_s,

@@ -19,7 +19,7 @@ from carla_rl.ppo.config import PPOConfig
 from carla_rl.ppo.record import UpdateRecord
 from carla_rl.ppo.scaling import ReturnScale
 from carla_rl.ppo.update import PPOUpdate
-from carla_rl.reward import RewardConfig
+from carla_rl.reward import AnyReward
 
 SMALLEST_DEVIATION = 0.1
 """A feature that hardly varied during calibration is not blown up by more than the inverse of this."""
@@ -33,7 +33,7 @@ class Trainer:
     """
 
     def __init__(
-        self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, config: PPOConfig, seed: int, watch: Watch | None = None
+        self, loop: ClosedLoop, policy: ActorCritic, reward: AnyReward, config: PPOConfig, seed: int, watch: Watch | None = None
     ) -> None:
         if len(loop.started) != config.num_envs:
             raise UsageError(
@@ -72,7 +72,8 @@ class Trainer:
     def _one_update(self) -> UpdateRecord:
         config = self.config
         began = time.perf_counter()
-        if not self.policy.log_std.requires_grad:
+        self.policy.residual_ratio = config.residual_ratio(self.update)
+        if self.policy.scheduled:
             self.policy.log_std.fill_(config.log_std(self.update))
         with sampling(self.policy, self._noise):
             self._buffer, last_values, rollout = self._collector.collect(config.rollout, self._buffer)
@@ -86,8 +87,8 @@ class Trainer:
             gae_lambda=config.gae_lambda,
             device=next(self.policy.delta_head.parameters()).device,
         )
-        lr_factor = config.lr_factor(self.update)
-        stats = self._learner(batch, lr_factor)
+        delta_lr, value_lr = self._learner.rates(self.update)
+        stats = self._learner(batch, self.update)
         self.update += 1
         self.decisions += rollout.decisions
         return UpdateRecord.of(
@@ -95,9 +96,10 @@ class Trainer:
             decisions=self.decisions,
             rollout=rollout,
             stats=stats,
-            delta_lr=config.delta_lr * lr_factor,
-            value_lr=config.value_lr * lr_factor,
-            log_std=float(self.policy.log_std.mean()),
+            delta_lr=delta_lr,
+            value_lr=value_lr,
+            log_std=float(self.policy.log_std.detach().mean()),
+            residual_ratio=self.policy.residual_ratio,
             reward_scale=self._scale.scale,
             collect_s=collected - began,
             update_s=time.perf_counter() - collected,
@@ -114,6 +116,7 @@ class Trainer:
             "delta_head": self.policy.delta_head.state_dict(),
             "value_head": self.policy.value_head.state_dict(),
             "log_std": self.policy.log_std.detach().clone(),
+            "residual_ratio": self.policy.residual_ratio,
             "learner": self._learner.state_dict(),
             "collector": self._collector.state_dict(),
             "return_scale": self._scale.state_dict(),
@@ -128,6 +131,7 @@ class Trainer:
         self.policy.value_head.load_state_dict(state["value_head"])
         with torch.no_grad():
             self.policy.log_std.copy_(state["log_std"])
+        self.policy.residual_ratio = state["residual_ratio"]
         self._learner.load_state_dict(state["learner"])
         self._collector.load_state_dict(state["collector"])
         self._scale.load_state_dict(state["return_scale"])

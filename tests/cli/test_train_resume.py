@@ -52,8 +52,19 @@ rollout = 8
 minibatch = 32
 epochs = 2
 calibration = 2
+residual_start = 0.25
+residual_until = 1.0
+lr_schedule = "adaptive"
+kl_to_sft = 0.01
+kl_to_sft_target = 0.02
+critic_warmup = 1
 [delta]
 hidden = [16]
+sigma = "global"
+critic_facts = true
+[curriculum]
+hard_share = 0.5
+traffic_start = 0.3
 """
 KILLED = """
 import os, signal, sys
@@ -134,7 +145,7 @@ def same_run(one: Path, other: Path) -> None:
         alike(*(torch.load(path / "checkpoints" / name, weights_only=True) for path in (one, other)), name)
     # the worlds say where their routes lie in a pool: that is no part of what they do
     states = [torch.load(path / "checkpoints" / "resume.pt", weights_only=True) for path in (one, other)]
-    for name in ("update", "decisions", "lines", "best", "trainer", "normaliser", "drawn", "draws", "started", "controller", "meter"):
+    for name in ("update", "decisions", "lines", "best", "trainer", "normaliser", "sampler", "draws", "started", "controller", "meter"):
         alike(states[0][name], states[1][name], name)
     for name in ("updates", "validation"):
         assert rows(one, name) == rows(other, name)

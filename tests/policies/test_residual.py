@@ -5,7 +5,7 @@ import pytest
 import torch
 from policy_parts import frozen, observations
 
-from carla_rl import gaussian
+from carla_rl import gaussian, privileged
 from carla_rl.checkpoint import load_rl, save_rl
 from carla_rl.errors import UsageError
 from carla_rl.policies.delta import DeltaConfig
@@ -24,11 +24,12 @@ def stirred(policy: ResidualPolicy) -> ResidualPolicy:
     return policy
 
 
-@pytest.mark.parametrize("space", ["basis", "full"])
+@pytest.mark.parametrize("space", ["basis", "full", "stretch"])
+@pytest.mark.parametrize("sigma", ["schedule", "state"])
 @pytest.mark.parametrize("architecture", ["route_objects", "tiny_multicam"])
-def test_before_training_it_drives_sft_bit_for_bit(architecture, space):
+def test_before_training_it_drives_sft_bit_for_bit(architecture, sigma, space):
     sft = frozen(architecture)
-    policy = ResidualPolicy(sft, DeltaConfig(space=space), seed=4)
+    policy = ResidualPolicy(sft, DeltaConfig(space=space, sigma=sigma), seed=4)
     seen = observations(5, camera="front")
     plan = policy.plan(seen.restrict(policy.needs))
     alone = SftPolicy(sft).plan(seen.restrict(sft.needs))
@@ -72,11 +73,11 @@ def test_a_plan_is_sft_plus_delta_and_the_mean_is_deterministic():
 def test_rows_have_the_same_bits_in_any_batch(n):
     policy = stirred(ResidualPolicy(frozen(hidden=256), DeltaConfig()))
     everyone = observations(1024)
-    whole, values = policy.plan(everyone), policy.values(everyone)
+    whole, values = policy.plan(everyone), policy.values(policy.features(everyone))
     rows = np.random.default_rng(n).permutation(1024)[:n]
     part = policy.plan(everyone.take(rows))
     assert np.array_equal(part.waypoints, whole.waypoints[rows])
-    assert np.array_equal(policy.values(everyone.take(rows)), values[rows])
+    assert np.array_equal(policy.values(policy.features(everyone.take(rows))), values[rows])
     for name, array in part.extras.items():
         assert np.array_equal(array, whole.extras[name][rows]), name
 
@@ -92,7 +93,6 @@ def test_sampling():
     np.testing.assert_allclose(noise.std(0), 1.0, atol=0.08)
     expected = gaussian.log_prob(torch.from_numpy(plan.extras["action"]), torch.from_numpy(mean), policy.log_std)
     np.testing.assert_allclose(plan.extras["log_prob"], expected.numpy(), rtol=1e-6)
-    np.testing.assert_array_equal(plan.extras["value"], policy.values(seen))
     policy.sample_with(torch.Generator().manual_seed(1))
     assert np.array_equal(policy.plan(seen).extras["action"], plan.extras["action"])
     policy.sample_with(None)
@@ -105,13 +105,47 @@ def test_heads_see_what_training_sees():
     policy.sample_with(torch.Generator().manual_seed(1))
     plan = policy.plan(observations(50))
     features = torch.from_numpy(plan.extras["features"])
-    log_prob = gaussian.log_prob(torch.from_numpy(plan.extras["action"]), policy.delta_head(features), policy.log_std)
+    log_prob = gaussian.log_prob(torch.from_numpy(plan.extras["action"]), *policy.distribution(features))
     np.testing.assert_allclose(log_prob.detach().numpy(), plan.extras["log_prob"], atol=1e-4)
-    np.testing.assert_allclose(policy.value_head(features).detach().numpy(), plan.extras["value"], atol=1e-5)
+    np.testing.assert_allclose(policy.value_head(features).detach().numpy(), policy.values(plan.extras["features"]), atol=1e-5)
+
+
+def test_a_share_of_the_correction():
+    policy = stirred(ResidualPolicy(frozen(), DeltaConfig()))
+    whole = policy.plan(observations(4))
+    policy.residual_ratio = 0.25
+    part = policy.plan(observations(4))
+    np.testing.assert_allclose(part.extras["delta"], 0.25 * whole.extras["delta"], rtol=1e-6)
+    np.testing.assert_array_equal(part.extras["action"], whole.extras["action"])
+    np.testing.assert_array_equal(part.waypoints, part.sft_waypoints + part.extras["delta"])
+
+
+def test_a_standard_deviation_that_depends_on_the_state():
+    policy = ResidualPolicy(frozen(), DeltaConfig(sigma="state", log_std=-1.0))
+    features = torch.from_numpy(policy.features(observations(2000)))
+    mean, log_std = policy.distribution(features)
+    assert mean.shape == log_std.shape == (2000, 4)
+    # before training it is that of the configuration everywhere
+    assert torch.equal(log_std, torch.full((2000, 4), -1.0))
+    with torch.no_grad():
+        policy.delta_head.net[-1].bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.5, -0.5, 9.0, -9.0]))
+    assert policy.distribution(features)[1][0].tolist() == [-0.5, -1.5, 1.0, -5.0]
+    policy.sample_with(torch.Generator().manual_seed(1))
+    plan = policy.plan(observations(2000))
+    np.testing.assert_allclose(plan.extras["action"].std(0), np.exp([-0.5, -1.5, 1.0, -5.0]), rtol=0.08)
+    expected = gaussian.log_prob(torch.from_numpy(plan.extras["action"]), *policy.distribution(features))
+    np.testing.assert_allclose(plan.extras["log_prob"], expected.detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_critic_alone_sees_the_facts():
+    policy = ResidualPolicy(frozen(), DeltaConfig(critic_facts=True))
+    assert policy.critic_facts == privileged.SIZE
+    assert policy.value_head.net[0].in_features == policy.feature_size + privileged.SIZE
+    assert policy.delta_head.net[0].in_features == policy.feature_size
 
 
 def test_sft_is_frozen_through_a_training_step():
-    policy = ResidualPolicy(frozen(), DeltaConfig(learn_log_std=True))
+    policy = ResidualPolicy(frozen(), DeltaConfig(sigma="global"))
     before, head = policy.sft.fingerprint(), policy.delta_head.state_dict()["net.0.weight"].clone()
     parameters = [*policy.delta_head.parameters(), *policy.value_head.parameters(), policy.log_std]
     optimizer = torch.optim.Adam(parameters, lr=0.1)
@@ -140,12 +174,14 @@ def test_a_checkpoint_drives_the_same(tmp_path):
     policy = stirred(ResidualPolicy(frozen(out_dim=64, horizon=10), DeltaConfig(hidden=(32,), limit=3.0), seed=2))
     policy.normalise(np.full(policy.feature_size, 0.1, np.float32), np.full(policy.feature_size, 2.0, np.float32))
     policy.log_std.fill_(-2.0)
+    policy.residual_ratio = 0.5
     save_rl(tmp_path / "rl.pt", policy.state({"updates": 3}, {"lr": 0.1, "moments": torch.ones(3)}))
     state = load_rl(tmp_path / "rl.pt")
     again = ResidualPolicy.from_state(state)
     seen = observations(9)
     assert again.plan(seen).waypoints.tobytes() == policy.plan(seen).waypoints.tobytes()
-    assert again.values(seen).tobytes() == policy.values(seen).tobytes()
+    features = policy.features(seen)
+    assert again.values(features).tobytes() == policy.values(features).tobytes()
     assert torch.equal(again.log_std, policy.log_std)
     assert state.train_stats == {"updates": 3}
     assert state.training is not None

@@ -118,6 +118,7 @@ class TinyPolicy:
         nn.init.zeros_(self.delta_head[2].weight)
         nn.init.zeros_(self.delta_head[2].bias)
         self.log_std = torch.zeros(2)
+        self.residual_ratio, self.scheduled, self.critic_facts = 1.0, True, 0
         self.mean, self.scale = np.zeros(2, np.float32), np.ones(2, np.float32)
         self._generator: torch.Generator | None = None
 
@@ -130,14 +131,20 @@ class TinyPolicy:
     def normalise(self, mean: np.ndarray, scale: np.ndarray) -> None:
         self.mean, self.scale = mean, scale
 
-    def features(self, observation: Observation) -> Tensor:
+    def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return self.delta_head(features), self.log_std
+
+    def features(self, observation: Observation) -> np.ndarray:
+        return self._features(observation).numpy()
+
+    def _features(self, observation: Observation) -> Tensor:
         speed = torch.from_numpy(observation.speed)
         raw = torch.stack((speed, torch.ones_like(speed)), dim=-1)
         return (raw - torch.from_numpy(self.mean)) * torch.from_numpy(self.scale)
 
     @torch.no_grad()
     def plan(self, observation: Observation) -> Plan:
-        features = self.features(observation)
+        features = self._features(observation)
         sft, mean = self.sft(torch.ones_like(features)), self.delta_head(features)
         if self._generator is None:
             return Plan((sft + mean)[:, None].numpy(), sft[:, None].numpy(), {"features": features.numpy()})
@@ -146,14 +153,13 @@ class TinyPolicy:
             "features": features.numpy(),
             "action": action.numpy(),
             "log_prob": gaussian.log_prob(action, mean, self.log_std).numpy(),
-            "value": self.value_head(features).numpy(),
             "bounded": (action.abs() > 1.0).float().mean(-1).numpy(),
         }
         return Plan((sft + action)[:, None].numpy(), sft[:, None].numpy(), extras)
 
     @torch.no_grad()
-    def values(self, observation: Observation) -> np.ndarray:
-        return self.value_head(self.features(observation)).numpy()
+    def values(self, inputs: np.ndarray) -> np.ndarray:
+        return self.value_head(torch.from_numpy(inputs)).numpy()
 
 
 def make_loop(worlds: Worlds, source: Iterator[Episode] | None = None) -> ClosedLoop:

@@ -19,6 +19,15 @@ def test_schedules_by_hand():
     assert [config.log_std(update) for update in (0, 1, 5, 10)] == pytest.approx([-1.0, -1.2, -2.0, -2.0])
 
 
+def test_other_schedules_by_hand():
+    config = PPOConfig(
+        decisions=1100, num_envs=10, rollout=10, minibatch=50, lr_schedule="constant", residual_start=0.2, residual_until=0.4
+    )
+    assert [config.lr_factor(update) for update in (0, 5, 10)] == [1.0, 1.0, 1.0]
+    assert [config.residual_ratio(update) for update in (0, 1, 4, 10)] == pytest.approx([0.2, 0.4, 1.0, 1.0])
+    assert PPOConfig().residual_ratio(0) == 1.0
+
+
 def test_a_single_update_takes_the_starting_values():
     config = PPOConfig(decisions=1, num_envs=1, rollout=2, minibatch=2)
     assert (config.lr_factor(0), config.log_std(0)) == (1.0, config.log_std_start)
@@ -33,6 +42,9 @@ def test_a_single_update_takes_the_starting_values():
         ({"delta_lr": float("nan")}, "delta_lr: .*finite"),
         ({"num_envs": 2, "rollout": 4, "minibatch": 9}, "minibatch: 9 is more than the 8 decisions of a rollout .* write 8 or less"),
         ({"log_std_start": -2.0, "log_std_end": -1.0}, "log_std_end: .* may only fall"),
+        ({"target_kl": 0.5, "rollback_kl": 0.1}, "rollback_kl: 0.1 is below target_kl 0.5"),
+        ({"kl_to_sft_target": 0.5}, "kl_to_sft_target: an adaptive weight grows from kl_to_sft, which is 0"),
+        ({"decisions": 8192, "critic_warmup": 1}, "critic_warmup: 1 of the training's 1 updates leave none"),
         ({"learning_rate": 1e-3}, "learning_rate is not a known field"),
     ],
 )

@@ -4,9 +4,12 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from ppo.fakes import TinyPolicy, Worlds, endless, make_loop
+from ppo.fakes import FirstWaypoint, TinyPolicy, Worlds, endless, make_loop
 
+from carla_rl import privileged
 from carla_rl.errors import RunFailure, UsageError
+from carla_rl.interfaces import EnvsLost
+from carla_rl.loop import ClosedLoop
 from carla_rl.ppo import PPOConfig, Trainer
 from carla_rl.reward import RewardConfig
 from carla_rl.types import Ending, Observation
@@ -63,7 +66,7 @@ def test_values_bootstrap_at_truncation_only(ending, values):
         Worlds(16, steady, decisions=3, ending=ending), decisions=16 * 12 * 40, rollout=12, minibatch=96, gamma=0.5, scale_returns=False
     )
     list(trainer.updates())
-    found = trainer.policy.values(see(SPEEDS))
+    found = trainer.policy.values(trainer.policy.features(see(SPEEDS)))
     assert np.all((found > values[0] - 0.05) & (found < values[1] + 0.05))
     assert found.mean() == pytest.approx(2.0 if ending == Ending.ROUTE_TIMEOUT else 17 / 12, abs=0.06)
 
@@ -182,3 +185,55 @@ def test_a_reward_that_is_not_a_number_names_the_episode():
 def test_the_number_of_envs_must_agree():
     with pytest.raises(UsageError, match="num_envs is 64, but the loop drives 2"):
         Trainer(make_loop(Worlds(2, steady)), TinyPolicy(), REWARD, settings(), 0)
+
+
+class Fragile(Worlds):
+    """The world of env 1 dies in step 6, the second of its episode."""
+
+    def __init__(self):
+        super().__init__(2, steady, decisions=4)
+        self.steps = 0
+
+    def step(self, control):
+        state = super().step(control)
+        self.steps += 1
+        if self.steps != 6:
+            return state
+        raise EnvsLost([1], state)
+
+
+def test_what_a_lost_world_drove_is_dropped_and_counted():
+    loop = ClosedLoop(Fragile(), FirstWaypoint(), endless(), ticks_per_decision=1, drop_lost=True)
+    trainer = Trainer(loop, TinyPolicy(), REWARD, settings(num_envs=2, rollout=8, minibatch=4, decisions=16), 0)
+    record = next(trainer.updates())
+    # of sixteen decisions two are void: the one in which the world died and the one before it, in the same episode
+    assert (record.decisions, record.lost, record.dropped) == (14, 1, 2)
+    assert record.scalars()["episodes/dropped_decisions"] == 2.0
+    # env 0 finished two episodes, env 1 one: what followed the loss goes on
+    assert [episode.decisions for episode in record.episodes] == [4, 4, 4]
+
+
+def test_the_share_of_the_correction_grows():
+    policy = TinyPolicy()
+    worlds = Worlds(8, quadratic, decisions=3)
+    trainer = make_trainer(worlds, policy, decisions=256, rollout=8, minibatch=16, residual_start=0.1, residual_until=1.0)
+    assert [record.residual_ratio for record in trainer.updates()] == pytest.approx([0.1, 0.4, 0.7, 1.0])
+
+
+def test_a_standard_deviation_that_is_not_scheduled_is_left_alone():
+    policy = TinyPolicy()
+    policy.scheduled = False
+    list(small(policy=policy).updates())
+    assert torch.equal(policy.log_std, torch.zeros(2))
+
+
+def test_a_critic_that_sees_the_facts():
+    policy = TinyPolicy()
+    policy.critic_facts = privileged.SIZE
+    policy.value_head[0] = torch.nn.Linear(2 + privileged.SIZE, 16)
+    # one metre a decision and 4 decisions: the time driven, which no feature shows, tells what is left
+    trainer = make_trainer(
+        Worlds(16, steady, decisions=4), policy, decisions=16 * 12 * 60, rollout=12, minibatch=96, gamma=1.0, scale_returns=False
+    )
+    record = list(trainer.updates())[-1]
+    assert record.stats.explained_variance > 0.95
