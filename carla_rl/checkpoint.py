@@ -106,7 +106,7 @@ def read_checkpoint(path: str | Path) -> SftState | LegacyState | RlState:
         UsageError: missing or unreadable file, no torch archive, a class that is neither tensor nor path, missing keys,
             a weight that is not finite, SFT tensors other than the ones that an RL file was trained on.
     """
-    content = _read(path)
+    content = read_archive(path)
     source = str(path)
     if "format" in content:
         return _rl_state(content, source)
@@ -179,8 +179,12 @@ def write_archive(path: str | Path, content: dict[str, Any]) -> None:
     write_bytes(Path(path), buffer.getvalue())
 
 
-def _read(path: str | Path) -> dict[str, Any]:
-    """The dictionary in a torch archive, without running anything that the file brings along."""
+def read_archive(path: str | Path) -> dict[str, Any]:
+    """The dictionary in a torch archive, without running anything that the file brings along.
+
+    Raises:
+        UsageError: missing or unreadable file, no torch archive, a class that is neither tensor nor path, no dictionary.
+    """
     if not Path(path).is_file():
         raise UsageError(f"{path}: no such file; give a checkpoint (.pt)")
     try:

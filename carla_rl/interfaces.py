@@ -1,11 +1,13 @@
-"""The three contracts of the project. Everything else is an implementation of one of them or a reader of their results.
+"""The three contracts of the project, and what a simulator may add so that a training goes on in the middle of its episodes.
+
+Everything else is an implementation of one of them or a reader of their results.
 
 All are batched over N envs. None of them knows how the others work; `carla_rl.loop` joins them, `carla_rl.build` picks them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +86,25 @@ class Simulator(Protocol):
         """Free what it holds; safe to call twice."""
 
 
+Arrays = Mapping[str, NDArray[Any]]
+"""What something remembers, by name: plain arrays of numbers, no objects."""
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A simulator whose worlds can be kept and brought back, by another object and in another process. Not every simulator can."""
+
+    def snapshot(self) -> Arrays:
+        """All that makes the worlds go on as they will, apart from their episodes. Copies; nothing is changed."""
+
+    def restore(self, episodes: Sequence[Episode | None], snapshot: Arrays) -> Step:
+        """Make the worlds of all N envs those of a snapshot; `episodes` (N,) are what they drove then, None for an env never reset.
+
+        Whatever was driven here before leaves no trace. Returns the state of all N envs: from here on the same controls give the same bits
+        as they did after the snapshot. Raises UsageError for a snapshot of another number of envs or another version of the simulator.
+        """
+
+
 class Policy(Protocol):
     """Observation in, plan out. Row i of the plan depends on nothing but row i of the observations since its last reset."""
 
@@ -122,3 +143,9 @@ class Controller(Protocol):
         `waypoints` (N, H, 2) m is the plan in the **current** ego frame (the loop carries it along as the ego moves);
         waypoint i is due at (i + 1) * WAYPOINT_S - age_s seconds from now.
         """
+
+    def snapshot(self) -> Arrays:
+        """The integrals of all N envs. Copies; nothing is changed."""
+
+    def restore(self, snapshot: Arrays) -> None:
+        """Go on from `snapshot`'s result. Raises UsageError for one of another controller or number of envs."""

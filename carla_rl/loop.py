@@ -4,8 +4,8 @@ Two pure readers live off what it yields: `carla_rl.metrics` and `carla_rl.ppo`.
 and no policy, controller or simulator by name.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,18 @@ class Decision:
     """All actors and lights when the plan was made, where the loop was asked to keep scenes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Halfway:
+    """Where a loop is between two decisions, apart from what its simulator and its controller remember."""
+
+    episodes: tuple[Episode | None, ...]
+    """What each env is driving."""
+    started: Bools
+    """(N,) envs whose next decision is the first of an episode."""
+    step: Step
+    """The state of all envs."""
+
+
 class ClosedLoop:
     """Simulator and controller joined; plans come from outside, episodes from a source that may be endless.
 
@@ -65,19 +77,23 @@ class ClosedLoop:
         ticks_per_decision: int,
         keep_scenes: bool = False,
         drop_lost: bool = False,
+        halfway: Halfway | None = None,
     ) -> None:
-        """With `drop_lost` an env whose world dies goes on with the next episode; else that ends the run."""
+        """Every env begins an episode of the source; with `halfway` it goes on there, simulator and controller having been brought back.
+
+        With `drop_lost` an env whose world dies goes on with the next episode; else that ends the run.
+        """
         self._simulator = simulator
         self._controller = controller
         self._source = source
         self._ticks = ticks_per_decision
         self._keep_scenes = keep_scenes
         self._drop_lost = drop_lost
-        self._episodes: list[Episode | None] = [None] * simulator.num_envs
-        self.started: Bools = np.zeros(simulator.num_envs, np.bool_)
+        self._episodes: list[Episode | None] = list(halfway.episodes) if halfway else [None] * simulator.num_envs
+        self.started: Bools = halfway.started.copy() if halfway else np.zeros(simulator.num_envs, np.bool_)
         """(N,) envs whose next decision is the first of an episode."""
-        self._step = self._refill(np.arange(simulator.num_envs), None)
-        self.observation: Observation | None = simulator.observe() if self.active.any() else None
+        self._step = halfway.step if halfway else self._refill(np.arange(simulator.num_envs), None)
+        self.observation: Observation | None = self._observe() if self.active.any() else None
         """What all envs see now; None once there is nothing left to drive."""
 
     @property
@@ -91,6 +107,11 @@ class ClosedLoop:
         return tuple(self._episodes)
 
     @property
+    def halfway(self) -> Halfway:
+        """Where the loop is now: a loop that is given it goes on from here."""
+        return Halfway(self.episodes, self.started.copy(), self._step)
+
+    @property
     def active(self) -> Bools:
         """(N,) envs that are driving an episode."""
         return np.array([episode is not None for episode in self._episodes], np.bool_)
@@ -99,7 +120,8 @@ class ClosedLoop:
         """Drive `plan` for one decision, then give ended envs their next episodes.
 
         Raises:
-            RunFailure: a waypoint of an env that is driving is not a finite number, or a world was lost; the episode is named.
+            RunFailure: a waypoint, or what the simulator gave or showed an env that is driving, is no finite number; a world was lost; the
+                episode is named.
         """
         if self.observation is None:
             raise RuntimeError("nothing left to drive: the source of episodes is empty")
@@ -122,12 +144,12 @@ class ClosedLoop:
             started=started,
             ended=ended,
             truncated=truncated,
-            terminal=self._simulator.observe().take(np.flatnonzero(truncated)) if truncated.any() else None,
+            terminal=self._observe().take(np.flatnonzero(truncated)) if truncated.any() else None,
             events={int(env): self._simulator.events(int(env)) for env in np.flatnonzero(ended)},
             scene=scene,
         )
         self._step = self._refill(np.flatnonzero(ended | lost), after)
-        self.observation = self._simulator.observe() if self.active.any() else None
+        self.observation = self._observe() if self.active.any() else None
         return decision
 
     def _drivable(self, waypoints: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -160,6 +182,7 @@ class ClosedLoop:
                     raise RunFailure(f"the simulator lost the worlds of {self._named(loss.envs)}; what was finished is kept") from loss
                 step = loss.step
                 lost[list(loss.envs)] = True
+            self._check({item.name: getattr(step.ego, item.name) for item in fields(Ego)}, "gave the ego", lost)
             first = first or control
         assert first is not None
         return step, first, lost
@@ -168,6 +191,21 @@ class ClosedLoop:
         """The episodes of the envs, for messages."""
         driving = [self._episodes[env] for env in envs]
         return ", ".join(f"episode {episode.episode_id}" for episode in driving if episode) or "envs at rest"
+
+    def _observe(self) -> Observation:
+        """What all envs see now, every number of it finite."""
+        seen = self._simulator.observe()
+        self._check({item.name: getattr(seen, item.name) for item in fields(seen) if item.name != "images"}, "showed")
+        return seen
+
+    def _check(self, values: Mapping[str, NDArray[np.floating] | None], verb: str, lost: Bools | None = None) -> None:
+        """Raise RunFailure where an env that is driving, and not lost, has what is no number in a row of `values`, each (N, ...)."""
+        for name, rows in values.items():
+            if rows is None or np.isfinite(rows).all():
+                continue
+            for env in np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1)):
+                if (episode := self._episodes[env]) is not None and (lost is None or not lost[env]):
+                    raise RunFailure(f"episode {episode.episode_id}: the simulator {verb} a {name} that is not a finite number")
 
     def _refill(self, envs: Ints, step: Step | None) -> Step:
         """Start the next episodes in `envs`, as far as the source goes."""

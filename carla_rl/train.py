@@ -1,18 +1,16 @@
 """Online PPO from closed-loop episodes: refines the delta head on a frozen SFT model, and leaves a run that explains itself.
 
     <out>/<run_id>/config.json, environment.json   as every run
-                   episodes.jsonl                  one line a training episode
-                   train_metrics.json              every update's vital signs, every validation
-                   metrics.json                    the headline over all training episodes; ADE and FDE are the last validation's
-                   checkpoints/last.pt, best.pt    after every validation, and at the end; best is by driving score on the validation suite
+                   episodes.jsonl, updates.jsonl, train_metrics.json, metrics.json   see `carla_rl.records.training`
+                   checkpoints/last.pt, best.pt    what drives; best is by driving score on the validation suite
+                   checkpoints/resume.pt           what goes on, see `carla_rl.resume`
                    tensorboard/                    the same vital signs by the same names
 
-Knows no command line; receives its parts built.
+A checkpoint is written between two updates, every few of them and after every validation. Whatever ends a run, what the last checkpoint
+holds is whole. Knows no command line; receives its parts built.
 """
 
-import itertools
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,23 +18,27 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field
-from torch.utils.tensorboard import SummaryWriter
 
+from carla_rl import resume
 from carla_rl.checkpoint import save_rl
 from carla_rl.config import Config
-from carla_rl.errors import RunFailure
+from carla_rl.errors import RunFailure, UsageError
 from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.loop import ClosedLoop, Decision
 from carla_rl.metrics.episode import EpisodeMeter
 from carla_rl.metrics.result import EpisodeResult
-from carla_rl.metrics.summary import summarize, training_metrics
+from carla_rl.metrics.summary import summarize
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord, sampling
-from carla_rl.records.atomic import append_lines, write_json
+from carla_rl.records.board import Board
+from carla_rl.records.environment import describe_environment
+from carla_rl.records.lock import sole_writer
+from carla_rl.records.training import DROPPED, UPDATE, VALIDATION, TrainingLog, note_resume
 from carla_rl.reward import AnyReward, RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import Curriculum, TrainingSampler
 
+CHECKPOINTS = "checkpoints"
 VALIDATION_SIGNS = ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "blocked_share", "ade_mean")
 """What TensorBoard shows of each drive of the validation suite."""
 
@@ -55,6 +57,9 @@ class TrainConfig(Config):
     validate_every: int = Field(default=20, ge=1, description="updates between two drives of the validation suite")
     validate_sampled: bool = Field(
         default=True, description="drive it with sampled actions, too: the mean may stand still where they do not"
+    )
+    checkpoint_every: int = Field(
+        default=20, ge=1, description="updates between two checkpoints: what a kill costs at most; there is one after every validation too"
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the heads, the action noise, the minibatches and the draw of episodes")
 
@@ -83,92 +88,149 @@ class Progress:
 class Training:
     """One training run, written into `folder` as it goes."""
 
-    def __init__(self, parts: TrainParts, config: TrainConfig, folder: Path, facts: Mapping[str, Any]) -> None:
-        """Nothing is driven yet. `facts` (simulator, suite, policy, protocol) go into metrics.json as they are."""
-        self._parts = parts
-        self._facts = facts
-        self._config = config
-        self.folder = folder
-        self._pending: list[EpisodeResult] = []
-        """Episodes that ended and are not on the disk yet."""
-        self._returns: list[float | None] = []
-        """Of all episodes that ended."""
-        self._meter = EpisodeMeter(config.ppo.num_envs, parts.simulator.info.kind)
-        self._updates: list[dict[str, Any]] = []
-        self._validations: list[dict[str, Any]] = []
-        self._best = -np.inf
-        self.sft_before = parts.policy.sft.fingerprint()
+    def __init__(
+        self,
+        parts: TrainParts,
+        config: TrainConfig,
+        folder: Path,
+        facts: Mapping[str, Any],
+        *,
+        told: resume.Told | None = None,
+        kept: resume.Kept | None = None,
+    ) -> None:
+        """Nothing is driven yet, nothing on the disk is changed.
 
-    def run(self) -> Iterator[Progress]:
-        """Train to the end and yield after every update; leaving early keeps what was reached.
+        `facts` (simulator, suite, policy, protocol) go into metrics.json as they are. `told` is kept in resume.pt, to compare with when the
+        run goes on; the configuration alone where it is None. With `kept` the run goes on from there.
 
         Raises:
-            RunFailure: training diverged, or a bit of the frozen model changed.
-            UsageError: the folder cannot be written any more.
+            UsageError: `kept` does not fit the parts or the files in the folder.
         """
-        parts, config = self._parts, self._config
-        with SummaryWriter(str(self.folder / "tensorboard")) as board:
-            source = _endless(parts.sampler)
-            loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=parts.ticks_per_decision, drop_lost=True)
-            device = None if config.device == "cpu" else torch.device(config.device)
-            trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure, device)
-            try:
-                yield from self._steps(trainer, board)
-            finally:
-                self._save(trainer, complete=trainer.update == config.ppo.updates)
+        self._parts, self._config, self.folder = parts, config, folder
+        self._told = told if told is not None else {"training": config.model_dump(mode="json")}
+        self._kept = kept
+        self._log = TrainingLog(folder, facts) if kept is None else TrainingLog.reopened(folder, facts, kept.lines)
+        self._best = resume.Best(-np.inf, 0) if kept is None else kept.best
+        self._meter = EpisodeMeter(config.ppo.num_envs, parts.simulator.info.kind)
+        self._saved_at = -1 if kept is None else kept.update
+        self._stopping = False
+        self.sft_before = parts.policy.sft.fingerprint()
+        if kept is not None:
+            kept.check_model(parts.policy)
+            if 0 < self._best.update < kept.update and not self._path("best.pt").is_file():
+                raise UsageError(f"{self._path('best.pt')}: no such file, but update {self._best.update} was the best so far; put it back")
+
+    def run(self) -> Generator[Progress, None, None]:
+        """Train to the end, or until `stop`, and yield after every update. Close it when leaving early: it keeps what was reached.
+
+        Raises:
+            RunFailure: training diverged, the simulator gave what is no number, or a bit of the frozen model changed.
+            UsageError: the folder cannot be written any more, another process trains in it, or what was kept does not fit the parts.
+        """
+        with sole_writer(self.folder):
+            live = self._begin()
+            with Board(self.folder / "tensorboard", hide_after=self._kept.decisions if self._kept else None) as board:
+                yield from self._guarded(live, board)
+
+    def _guarded(self, live: resume.Live, board: Board) -> Generator[Progress, None, None]:
+        """The updates; whatever ends them, what was reached is kept."""
+        between = False
+        try:
+            for progress in self._steps(live, board):
+                between = True
+                yield progress
+                if self._stopping:
+                    break
+                between = False
+        finally:
+            # in the middle of an update there is no state to go on from: the last checkpoint stays
+            if between and self._saved_at != live.trainer.update:
+                self._checkpoint(live)
+            self._log.flush()
+            self._log.write_documents(self._about(), complete=self._saved_at == self.updates)
+
+    def stop(self) -> None:
+        """End after the update under way, with a checkpoint. May be called at any time, by a signal's handler too."""
+        self._stopping = True
+
+    @property
+    def updates(self) -> int:
+        """Of the whole training."""
+        return self._config.ppo.updates
+
+    @property
+    def saved_at(self) -> int:
+        """The update that the last checkpoint holds; -1 before there is one."""
+        return self._saved_at
 
     def outcome(self) -> dict[str, Any]:
         """What was done so far: counts and the validation curve."""
-        decisions = self._updates[-1]["decisions"] if self._updates else 0
-        return {"updates": len(self._updates), "decisions": decisions, "episodes": len(self._returns), "validation": self._validations}
+        updates, validations = self._log.updates, self._log.validations
+        decisions = updates[-1]["decisions"] if updates else 0
+        return {"updates": len(updates), "decisions": decisions, "episodes": len(self._log.returns), "validation": validations}
 
-    def _steps(self, trainer: Trainer, board: SummaryWriter) -> Iterator[Progress]:
-        if self._parts.validate:
+    def _begin(self) -> resume.Live:
+        """The loop and the trainer, where they were if the run goes on; then the files are cut back to there."""
+        parts, config, kept = self._parts, self._config, self._kept
+        source = resume.Source(parts.sampler)
+        halfway = kept.halfway(parts.simulator, parts.controller, self._meter, source) if kept else None
+        ticks = parts.ticks_per_decision
+        loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=ticks, drop_lost=True, halfway=halfway)
+        device = None if config.device == "cpu" else torch.device(config.device)
+        trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure, device)
+        live = resume.Live(trainer, loop, parts.policy, parts.simulator, parts.controller, self._meter, source)
+        if kept is not None:
+            kept.bring_back(trainer, parts.policy)
+            # nothing is refused any more: from here on the files are those of a run that goes on
+            note_resume(self.folder, describe_environment(), kept.update)
+            self._log.cut()
+            if halfway is None:
+                trainer.drop_episodes()
+                self._log.add(DROPPED, {"update": kept.update, "episodes": kept.under_way()})
+            # a kill may have come between resume.pt and these
+            self._write_policies(trainer)
+            self._log.write_documents(self._about(), complete=False)
+        return live
+
+    def _steps(self, live: resume.Live, board: Board) -> Iterator[Progress]:
+        trainer = live.trainer
+        if self._kept is None:
+            self._checkpoint(live)
+        if self._parts.validate and not self._log.validations:
             self._validate(trainer, board)
+            self._checkpoint(live)
         for record in trainer.updates():
-            self._parts.sampler.progress = record.update / self._config.ppo.updates
-            self._append_episodes()
+            self._parts.sampler.progress = record.update / self.updates
             scalars = record.scalars()
-            self._updates.append({"update": record.update, "decisions": record.decisions, **scalars})
-            for name, value in scalars.items():
-                board.add_scalar(name, value, record.decisions)
-            validation = None
-            if self._due(record.update) and self._parts.validate:
-                validation = self._validate(trainer, board)
-                self._save(trainer, complete=False)
+            self._log.add(UPDATE, {"update": record.update, "decisions": record.decisions, **scalars})
+            board.add(record.decisions, scalars)
+            validation = self._validate(trainer, board) if self._due(record.update, self._config.validate_every) else None
+            if validation or self._due(record.update, self._config.checkpoint_every):
+                self._checkpoint(live)
+                self._log.write_documents_now_and_then(self._about())
             yield Progress(record, validation)
 
-    def _due(self, update: int) -> bool:
-        return update % self._config.validate_every == 0 or update == self._config.ppo.updates
+    def _due(self, update: int, every: int) -> bool:
+        return update % every == 0 or update == self.updates
 
     def _measure(self, decision: Decision, earned: RewardTerms) -> None:
         """Measure the training episodes as any others."""
         ended = self._meter.update(decision, reward=earned.total)
-        self._pending += ended
-        self._returns += [result.episode_return for result in ended]
+        self._log.add_episodes(ended)
         for result in ended:
             self._parts.sampler.learn(result.scenario_id, result.success)
 
-    def _append_episodes(self) -> None:
-        """The episodes that ended since the last time, a line each."""
-        lines = [json.dumps({"run_id": self.folder.name, **result.to_json()}, allow_nan=False) for result in self._pending]
-        self._pending.clear()
-        if lines:
-            append_lines(self.folder / "episodes.jsonl", *lines)
-
-    def _validate(self, trainer: Trainer, board: SummaryWriter) -> Mapping[str, Any]:
-        """Drive the validation suite with the policy's mean; the best so far goes to best.pt. Update 0 is SFT itself."""
-        assert self._parts.validate is not None
+    def _validate(self, trainer: Trainer, board: Board) -> Mapping[str, Any] | None:
+        """Drive the validation suite, if any, with the policy's mean, and remember the best. Update 0 is SFT itself."""
+        if self._parts.validate is None:
+            return None
         summary = summarize(self._parts.validate(self._parts.policy))
         sampled = self._validate_sampled(trainer) if self._config.validate_sampled else {}
-        self._validations.append({"update": trainer.update, "decisions": trainer.decisions, **summary, "sampled": sampled})
-        for name in VALIDATION_SIGNS:
-            for prefix, found in (("validation", summary), ("validation_sampled", sampled)):
-                if found.get(name) is not None:
-                    board.add_scalar(f"{prefix}/{name}", found[name], trainer.decisions)
-        if trainer.update and summary["driving_score_mean"] > self._best:
-            self._best = summary["driving_score_mean"]
-            self._write_checkpoint("best.pt", trainer)
+        self._log.add(VALIDATION, {"update": trainer.update, "decisions": trainer.decisions, **summary, "sampled": sampled})
+        for prefix, found in (("validation", summary), ("validation_sampled", sampled)):
+            board.add(trainer.decisions, {f"{prefix}/{name}": found[name] for name in VALIDATION_SIGNS if found.get(name) is not None})
+        if trainer.update and summary["driving_score_mean"] > self._best.score:
+            self._best = resume.Best(summary["driving_score_mean"], trainer.update)
         return summary
 
     def _validate_sampled(self, trainer: Trainer) -> Mapping[str, Any]:
@@ -178,39 +240,32 @@ class Training:
         with sampling(self._parts.policy, torch.Generator().manual_seed(noise)):
             return summarize(self._parts.validate(self._parts.policy))
 
-    def _save(self, trainer: Trainer, *, complete: bool) -> None:
-        """Checkpoint and metrics as of now, each written atomically."""
-        self._append_episodes()
-        after = self._parts.policy.sft.fingerprint()
-        if after != self.sft_before:
+    def _checkpoint(self, live: resume.Live) -> None:
+        """Keep everything as of now, between two updates. resume.pt comes first: the others follow from it."""
+        if self._parts.policy.sft.fingerprint() != self.sft_before:
             raise RunFailure("a bit of the frozen SFT model changed in training; this is a defect of the program, please report it")
-        self._write_checkpoint("last.pt", trainer)
-        write_json(
-            self.folder / "train_metrics.json",
-            {
-                "run_id": self.folder.name,
-                "simulator": self._parts.simulator.info.kind.value,
-                "complete": complete,
-                "sft_fingerprint": {"before": self.sft_before, "after": after},
-                "updates": self._updates,
-                "validation": self._validations,
-            },
-        )
-        # the sampled plans of training say little; what counts is how far the mean is from the expert
-        ade, fde = (self._validations[-1][name] if self._validations else None for name in ("ade_mean", "fde_mean"))
-        headline = training_metrics(self.folder.name, self._returns, ade, fde)
-        write_json(self.folder / "metrics.json", {**headline, "domain": "driving", "complete": complete, **self._facts})
+        self._log.flush()
+        resume.write(self._path(resume.FILE), live, told=self._told, lines=self._log.lines, best=self._best)
+        self._write_policies(live.trainer)
+        self._saved_at = live.trainer.update
 
-    def _write_checkpoint(self, name: str, trainer: Trainer) -> None:
-        kind = self._parts.simulator.info.kind.value
+    def _write_policies(self, trainer: Trainer) -> None:
+        """last.pt, and best.pt where this update is the best."""
         stats = {
-            "simulator": kind,
+            "simulator": self._parts.simulator.info.kind.value,
             "update": trainer.update,
             "decisions": trainer.decisions,
             "config": self._config.model_dump(mode="json"),
         }
-        save_rl(self.folder / "checkpoints" / name, self._parts.policy.state(stats))
+        state = self._parts.policy.state(stats)
+        save_rl(self._path("last.pt"), state)
+        if trainer.update and self._best.update == trainer.update:
+            save_rl(self._path("best.pt"), state)
 
+    def _about(self) -> dict[str, Any]:
+        """For train_metrics.json."""
+        fingerprints = {"before": self.sft_before, "after": self._parts.policy.sft.fingerprint()}
+        return {"simulator": self._parts.simulator.info.kind.value, "sft_fingerprint": fingerprints}
 
-def _endless(sampler: TrainingSampler) -> Iterator[Any]:
-    return (sampler.next() for _ in itertools.count())
+    def _path(self, name: str) -> Path:
+        return self.folder / CHECKPOINTS / name

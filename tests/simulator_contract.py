@@ -5,15 +5,23 @@ Derive from it, implement `make` and `episodes`, and pytest runs all of it again
     class TestMySimulator(SimulatorContract):
         def make(self, num_envs, needs): ...
         def episodes(self): ...
+
+A simulator whose worlds can be kept and brought back inherits `RestorableContract` instead.
 """
 
+import inspect
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from carla_rl.interfaces import Simulator
+from carla_rl.errors import UsageError
+from carla_rl.interfaces import Arrays, Restorable, Simulator
 from carla_rl.scenario.model import Episode
 from carla_rl.types import ROUTE_POINTS, Control, Ending, Event, Infraction, Needs, ObjectColumn, ObjectKind, Observation, Step
 
@@ -216,3 +224,120 @@ class SimulatorContract:
         simulator = self.make(1, Needs())
         simulator.close()
         simulator.close()
+
+
+ELSEWHERE = """
+import importlib.util, sys
+sys.path[:0] = [{tests!r}]
+spec = importlib.util.spec_from_file_location("contract_elsewhere", {file!r})
+module = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = module
+spec.loader.exec_module(module)
+module.{name}().go_on_from_file({folder!r})
+"""
+
+
+class RestorableContract(SimulatorContract):
+    """What a `carla_rl.interfaces.Restorable` simulator keeps beside the rest: after `restore` the same controls give the same bits."""
+
+    before = 40
+    """Ticks driven before the snapshot."""
+
+    def driven(self) -> tuple[Any, list[Episode], Step]:
+        """A simulator of three envs in the middle of their episodes: two began together, one later."""
+        simulator = self.make(3, ALL_NEEDS)
+        first, second = self.episodes()[:2]
+        simulator.reset(np.array([0, 2]), [first, second])
+        self.drive(simulator, self.before // 2)
+        simulator.reset(np.array([1]), [first])
+        return simulator, [first, first, second], self.drive(simulator, self.before // 2)
+
+    def went_on(self, simulator: Any) -> dict[str, np.ndarray]:
+        """Everything that is told while driving on and starting one more episode, flat."""
+        told = _flat({"seen": simulator.observe(), "scene": simulator.scene()})
+        told |= _flat({"on": self.drive(simulator, self.ticks), "then": simulator.observe()})
+        told |= {f"events {env}": np.array([str(event) for event in simulator.events(env)]) for env in range(3)}
+        simulator.reset(np.array([2]), [self.episodes()[1]])
+        return told | _flat({"again": self.drive(simulator, 10), "last": simulator.observe(), "late": simulator.scene()})
+
+    def test_it_can_be_brought_back(self) -> None:
+        assert isinstance(self.make(1, Needs()), Restorable)
+
+    def test_a_snapshot_is_plain_numbers_and_changes_nothing_and_is_not_changed(self) -> None:
+        one, _, _ = self.driven()
+        other, _, _ = self.driven()
+        snapshot = one.snapshot()
+        kept = {name: array.copy() for name, array in snapshot.items()}
+        assert all(array.dtype.kind in "biuf" for array in snapshot.values())
+        _alike(self.went_on(one), self.went_on(other))
+        _alike(kept, snapshot)
+
+    def test_the_same_bits_follow_in_a_new_simulator_and_in_one_that_drove_something_else(self) -> None:
+        simulator, episodes, step = self.driven()
+        snapshot = simulator.snapshot()
+        used = self.make(3, ALL_NEEDS)
+        self.start(used, [self.episodes()[1], self.episodes()[0], self.episodes()[0]])
+        self.drive(used, 7)
+        expected = self.went_on(simulator)
+        for other in (self.make(3, ALL_NEEDS), used):
+            same(step, other.restore(episodes, snapshot))
+            _alike(expected, self.went_on(other))
+
+    def test_the_same_bits_follow_in_another_process(self, tmp_path: Path) -> None:
+        simulator, _, step = self.driven()
+        np.savez(tmp_path / "snapshot.npz", **simulator.snapshot())
+        source = {"tests": str(Path(__file__).parent), "file": inspect.getfile(type(self)), "name": type(self).__name__}
+        subprocess.run([sys.executable, "-c", ELSEWHERE.format(folder=str(tmp_path), **source)], check=True)
+        expected = _flat({"step": step}) | self.went_on(simulator)
+        with np.load(tmp_path / "went_on.npz") as found:
+            _alike(expected, dict(found))
+
+    def go_on_from_file(self, folder: str) -> None:
+        """The other process's half."""
+        first, second = self.episodes()[:2]
+        simulator: Any = self.make(3, ALL_NEEDS)
+        with np.load(Path(folder) / "snapshot.npz") as snapshot:
+            step = simulator.restore([first, first, second], dict(snapshot))
+        np.savez(Path(folder) / "went_on.npz", **_flat({"step": step}), **self.went_on(simulator))
+
+    def test_an_env_that_was_never_reset_and_one_that_ended_stay_so(self) -> None:
+        simulator: Any = self.make(2, ALL_NEEDS)
+        episode = self.episodes()[0]
+        rules = episode.scenario.rules.model_copy(update={"time_limit_s": 0.5})
+        short = Episode(episode.scenario.model_copy(update={"rules": rules}), episode.route)
+        simulator.reset(np.array([1]), [short])
+        step = self.drive(simulator, 20)
+        assert step.ending.tolist() == [Ending.NONE, Ending.ROUTE_TIMEOUT]
+        other: Any = self.make(2, ALL_NEEDS)
+        same(step, other.restore([None, short], simulator.snapshot()))
+        same(step, self.drive(other, 3))
+        same(simulator.observe(), other.observe())
+
+    def test_a_snapshot_of_other_worlds_is_refused_and_nothing_changed(self) -> None:
+        simulator, episodes, step = self.driven()
+        snapshot = simulator.snapshot()
+        other: Any = self.make(2, ALL_NEEDS)
+        with pytest.raises(UsageError, match="envs"):
+            other.restore(episodes[:2], snapshot)
+        broken: Arrays = dict(list(snapshot.items())[1:])
+        with pytest.raises(UsageError):
+            simulator.restore(episodes, broken)
+        same(step, simulator.restore(episodes, snapshot))
+
+
+def _flat(values: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays by dotted names, of values of the contracts."""
+    found: dict[str, np.ndarray] = {}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            found[name] = value
+        elif hasattr(value, "__dataclass_fields__"):
+            found |= _flat({f"{name}.{item.name}": getattr(value, item.name) for item in fields(value)})
+    return found
+
+
+def _alike(one: Arrays, other: Arrays) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        assert array.dtype == other[name].dtype, name
+        np.testing.assert_array_equal(array, other[name], err_msg=name)

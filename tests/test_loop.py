@@ -187,6 +187,43 @@ def test_a_policy_sees_only_what_it_declares() -> None:
     assert three.shape == (1, 3, 7)
 
 
+def test_a_state_that_is_no_number_is_told_with_its_episode_and_a_resting_env_may_say_anything() -> None:
+    simulator = Counter(2)
+    loop = ClosedLoop(cast(Any, simulator), cast(Any, Watcher()), iter([episode(9)]), ticks_per_decision=2)
+    state = simulator._state
+
+    def broken(env: int) -> Step:
+        told = state()
+        told.ego.x[env] = np.nan
+        return told
+
+    simulator._state = lambda: broken(1)  # type: ignore[method-assign]
+    loop.advance(Plan(np.zeros((2, 1, 2), np.float32)))
+    simulator._state = lambda: broken(0)  # type: ignore[method-assign]
+    with pytest.raises(RunFailure, match=r"episode line#9: the simulator gave the ego a x that is not a finite number"):
+        loop.advance(Plan(np.zeros((2, 1, 2), np.float32)))
+
+
+def test_a_loop_goes_on_where_another_was() -> None:
+    parts = [(Counter(2), Watcher()) for _ in range(2)]
+    source = [episode(3), episode(5), episode(4), episode(2)]
+    loop = ClosedLoop(cast(Any, parts[0][0]), cast(Any, parts[0][1]), iter(source), ticks_per_decision=2)
+    policy = Straight()
+    for _ in range(2):
+        loop.advance(policy.plan(cast(Observation, loop.observation)))
+    other = parts[1][0]
+    other.driving, other.tick, other.ending = list(parts[0][0].driving), parts[0][0].tick.copy(), parts[0][0].ending.copy()
+    again = ClosedLoop(cast(Any, other), cast(Any, parts[1][1]), iter(source[3:]), ticks_per_decision=2, halfway=loop.halfway)
+    assert again.started.tolist() == loop.started.tolist() == [True, False]
+    assert parts[1][1].resets == [], "an episode that goes on is no new one"
+    for one, two in zip(rollout(loop, policy), rollout(again, policy), strict=True):
+        assert one.episodes == two.episodes
+        assert one.started.tolist() == two.started.tolist()
+        assert one.ended.tolist() == two.ended.tolist()
+        assert one.before.ego.x.tolist() == two.before.ego.x.tolist()
+        assert one.after.ego.x.tolist() == two.after.ego.x.tolist()
+
+
 class Fragile(Counter):
     """The world of env 1 dies in its third tick, once."""
 

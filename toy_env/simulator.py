@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import carla_rl
 from carla_rl.errors import UsageError
-from carla_rl.interfaces import SimulatorInfo
+from carla_rl.interfaces import Arrays, SimulatorInfo
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, Control, Event, Ints, Needs, Observation, Scene, SimulatorKind, Step
@@ -23,6 +23,7 @@ from toy_env.kernel import tick, tick_parallel
 from toy_env.reset import check_start, start, write
 from toy_env.routes import RoutePool
 from toy_env.scripted import Compiled, ScriptPool, rows_for, unplayable
+from toy_env.snapshot import packed, unpacked
 from toy_env.state import allocate, grown
 from toy_env.town import Town, survey
 from toy_env.traffic import PARAMETERS
@@ -165,6 +166,30 @@ class ToySimulator:
     def scene(self) -> Scene:
         """All actors and lights of all N envs."""
         return self._views.scene(self._worlds, [(loaded.town, rows) for loaded, rows in self._groups])
+
+    def snapshot(self) -> Arrays:
+        """See `carla_rl.interfaces.Restorable.snapshot`: the worlds as bytes."""
+        return packed(self._worlds)
+
+    def restore(self, episodes: Sequence[Episode | None], snapshot: Arrays) -> Step:
+        """See `carla_rl.interfaces.Restorable.restore`. Towns, routes and scripts are made anew from the episodes.
+
+        Raises:
+            UsageError: worlds of another number of envs or of other records; an episode that cannot be played.
+            ValueError: not as many episodes as envs.
+        """
+        if len(episodes) != self.num_envs:
+            raise ValueError(f"restore needs an episode or None for each of {self.num_envs} envs (found {len(episodes)})")
+        known = {env: episode for env, episode in enumerate(episodes) if episode is not None}
+        self._check(np.fromiter(known, np.int64), list(known.values()))
+        for episode in known.values():
+            self._load(episode.scenario.town)
+        self._worlds = unpacked(snapshot, self._worlds)
+        self._episodes = [known.get(env) for env in range(self.num_envs)]
+        # the worlds say where their routes lay in the pool of then
+        self._forget_routes()
+        self._groups = self._grouped(range(self.num_envs))
+        return self._views.step(self._worlds)
 
     @property
     def memory_bytes(self) -> int:

@@ -1,40 +1,35 @@
-"""`train`: online PPO from the command line."""
+"""`train`: online PPO from the command line, from the start or from where a run stopped."""
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent
-from carla_rl.build import make_controller, make_expert
-from carla_rl.checkpoint import load_sft
 from carla_rl.cli import options
-from carla_rl.cli.console import print_json, progress, stderr, stdout
-from carla_rl.cli.setup import Bank, fitting_controller, make_bank, policy_record
-from carla_rl.errors import RunFailure, UsageError
-from carla_rl.evaluate import Parts, drive
-from carla_rl.interfaces import Policy
-from carla_rl.metrics.result import EpisodeResult
-from carla_rl.policies.residual import ResidualPolicy
-from carla_rl.policies.sft import FrozenSft
+from carla_rl.cli.console import print_json, stderr, stdout
+from carla_rl.cli.stopped import Stopped, read_stopped
+from carla_rl.cli.training import Built, TrainRequest, build, drive_training
+from carla_rl.errors import UsageError
+from carla_rl.records.environment import describe_environment
 from carla_rl.records.run import TRAINING, start_run
-from carla_rl.scenario.sampler import TrainingSampler
-from carla_rl.scenario.suite import overlap
-from carla_rl.train import TrainConfig, Training, TrainParts
+from carla_rl.train import CHECKPOINTS, TrainConfig, Training
 
-VALIDATION_ENVS = 64
+BESIDE_RESUME = ("resume", "threads", "json")
+"""Options that may be given beside it."""
 
 
 def train(
-    sft: Annotated[Path, typer.Option("--sft", metavar="FILE", help="The SFT model to refine; it stays frozen.")],
-    suite: options.Suite,
-    simulator: options.Simulator,
+    context: typer.Context,
+    sft: Annotated[
+        Path | None, typer.Option("--sft", metavar="FILE", help="The SFT model to refine; it stays frozen. Required without --resume.")
+    ] = None,
+    suite: options.OptionalSuite = None,
+    simulator: options.OptionalSimulator = None,
     validation: Annotated[
         str | None,
         typer.Option("--validation", metavar="NAME|FILE", help="Suite to drive now and then; the best checkpoint on it is kept."),
@@ -59,68 +54,91 @@ def train(
     threads: options.Threads = 1,
     out: options.Out = Path("out"),
     run_id: options.RunId = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN_DIR",
+            help="Go on with a training that was stopped or killed, bit for bit. Its config.json says all else.",
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Refine a frozen SFT model online: PPO trains a bounded correction of its plans on closed-loop episodes.
 
     Update 0 drives exactly as SFT. Leaves checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign,
-    and TensorBoard logs. Ctrl-C keeps what was reached.
+    and TensorBoard logs. Ctrl-C and SIGTERM end it after the update under way; [b]--resume RUN_DIR[/b] goes on.
     """
-    torch.set_num_threads(threads)
-    settings = read_train_config(config, {"seed": seed, "device": device}, {"decisions": decisions, "num_envs": num_envs})
-    _check_device(settings.device)
-    agent = Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks)
-    policy = ResidualPolicy(FrozenSft(load_sft(sft)), settings.delta, seed=settings.seed)
-    driver, reference = fitting_controller(controller, settings.ppo.num_envs, policy, decision_ticks), make_expert()
-    build = partial(make_bank, simulator, maps=maps or (), threads=threads, skip_unsupported=skip_unsupported)
-    bank = build(suite, policy.needs, routes=routes, num_envs=settings.ppo.num_envs, idle_envs=True)
-    held_out = build(validation, policy.needs.union(reference.needs), num_envs=VALIDATION_ENVS) if validation else None
-    _check_disjoint(bank, held_out)
+    if resume is not None:
+        _go_on(read_stopped(resume), threads if "threads" in _given_beside_resume(context) else None, json)
+        return
+    if sft is None or suite is None or simulator is None:
+        given = {"--sft": sft, "--suite": suite, "--simulator": simulator}
+        context.fail(f"Missing option {next(name for name, value in given.items() if value is None)!r}.")
+    request = TrainRequest(
+        simulator=simulator,
+        suite=suite,
+        routes=routes,
+        maps=tuple(maps or ()),
+        skip_unsupported=skip_unsupported,
+        validation=validation,
+        agent=Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks),
+        training=read_train_config(config, {"seed": seed, "device": device}, {"decisions": decisions, "num_envs": num_envs}),
+        threads=threads,
+    )
+    built = build(request, threads)
     started = start_run(
         out,
         TRAINING,
-        config={
-            "simulator": simulator,
-            "suite": suite,
-            "routes": routes,
-            "maps": [str(folder) for folder in maps or ()],
-            "skip_unsupported": skip_unsupported,
-            "validation": validation,
-            "agent": agent.model_dump(mode="json"),
-            "training": settings.model_dump(mode="json"),
-        },
-        simulator=bank.simulator.info,
-        suite=bank.record,
-        policy=policy_record(policy, sft),
-        protocol={"controller": controller, "decision_ticks": decision_ticks},
+        config=request.model_dump(mode="json"),
+        simulator=built.bank.simulator.info,
+        suite=built.bank.record,
+        policy=built.policy,
+        protocol=built.protocol,
         run_id=run_id,
     )
-    parts = TrainParts(
-        simulator=bank.simulator,
-        controller=driver,
-        policy=policy,
-        sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route, settings.curriculum),
-        validate=validator(held_out, reference, agent) if held_out else None,
-        ticks_per_decision=decision_ticks,
-    )
-    with closing(bank.simulator), closing(held_out.simulator) if held_out else nullcontext():
-        done = _show_training(Training(parts, settings, started.path, started.facts), settings)
-    best = started.path / "checkpoints" / ("best.pt" if held_out else "last.pt")
-    _tell({"path": str(started.path), "checkpoint": str(best), "simulator": started.facts["simulator"], **done}, validation, json)
+    _run(Training(built.parts, request.training, started.path, started.facts, told=built.told), built, json)
 
 
-def _check_device(device: str) -> None:
-    """Raises UsageError where torch has no such device."""
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch {torch.__version__} sees no CUDA device on this machine; leave it out or write cpu")
+def _given_beside_resume(context: typer.Context) -> set[str]:
+    """The names of the options that were given.
+
+    Raises:
+        UsageError: one that stands in the run's config.json.
+    """
+    given = set()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.name not in BESIDE_RESUME:
+            raise UsageError(f"{parameter.opts[0]} is not taken beside --resume: the run goes on as its config.json says; leave it out")
+        given.add(parameter.name)
+    return given
 
 
-def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:
-    """Raises UsageError where training and validation share a route or a seed."""
-    if held_out and (shared := overlap(bank.suite, held_out.suite)):
-        raise UsageError(
-            f"--suite {bank.suite.name} and --validation {held_out.suite.name} overlap ({shared[0]}); validate on other routes and seeds"
-        )
+def _go_on(stopped: Stopped, threads: int | None, json: bool) -> None:
+    """Go on with a run that was stopped, with as many threads as it had unless told otherwise.
+
+    Raises:
+        UsageError: something that it was started with is not as it was.
+    """
+    threads = threads or stopped.request.threads
+    built = build(stopped.request, threads)
+    for warning in stopped.check(built.told, describe_environment(), threads):
+        stderr.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+    training = Training(built.parts, stopped.request.training, stopped.path, stopped.facts, told=built.told, kept=stopped.kept)
+    _run(training, built, json)
+
+
+def _run(training: Training, built: Built, json: bool) -> None:
+    """Train and tell."""
+    held_out = built.held_out
+    with closing(built.bank.simulator), closing(held_out.simulator) if held_out else nullcontext():
+        done = drive_training(training)
+    best = training.folder / CHECKPOINTS / ("best.pt" if held_out else "last.pt")
+    simulator = built.told["facts"]["simulator"]
+    _tell({"path": str(training.folder), "checkpoint": str(best), "simulator": simulator, **done}, built.request.validation, json)
 
 
 def _tell(done: Mapping[str, Any], validation: str | None, json: bool) -> None:
@@ -154,40 +172,3 @@ def read_train_config(path: Path | None, fields: dict[str, Any], ppo: dict[str, 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
-
-
-def validator(bank: Bank, reference: Policy, agent: Agent) -> Callable[[Policy], list[EpisodeResult]]:
-    """Drives a bank with a policy, again and again on the same simulator."""
-    simulator = bank.simulator
-    controller = make_controller(agent.controller, simulator.num_envs)
-
-    def validate(policy: Policy) -> list[EpisodeResult]:
-        return list(drive(Parts(simulator, policy, controller, reference, agent.decision_ticks), bank.episodes))
-
-    return validate
-
-
-def _show_training(training: Training, settings: TrainConfig) -> dict[str, Any]:
-    """Train with a progress bar; counts and the validation curve at the end.
-
-    Raises:
-        RunFailure: interrupted; says what is kept and where.
-    """
-    done, score = 0, "–"
-    try:
-        with progress() as bar:
-            task = bar.add_task("training", total=settings.ppo.updates, note="")
-            for step in training.run():
-                done = step.record.update
-                if step.validation:
-                    score = f"{step.validation['driving_score_mean']:.1f}"
-                    stderr.print(
-                        f"[dim]update {done} of {settings.ppo.updates}: driving score {score} on the validation suite[/]", highlight=False
-                    )
-                note = f"reward {step.record.reward:+.4f}  KL {step.record.stats.approx_kl:.4f}  validation {score}"
-                bar.update(task, completed=done, note=f"{note}  {step.record.decisions_per_s:,.0f} decisions/s")
-    except KeyboardInterrupt:
-        raise RunFailure(
-            f"interrupted after {done} of {settings.ppo.updates} updates; checkpoint and metrics are in {training.folder}"
-        ) from None
-    return training.outcome()

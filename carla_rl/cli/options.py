@@ -11,11 +11,21 @@ MOST_ENVS = 65_536
 Suite = Annotated[
     str, typer.Option("--suite", metavar="NAME|FILE", help="A shipped suite (see `carla-rl suites`), a suite .toml or a CARLA route .xml.")
 ]
+OptionalSuite = Annotated[
+    str | None,
+    typer.Option("--suite", metavar="NAME|FILE", help="A shipped suite, a suite .toml or a CARLA route .xml. Required without --resume."),
+]
 Routes = Annotated[
     str | None,
     typer.Option("--routes", help="Only these routes of the suite: ids, ranges or towns, e.g. [b]0-3,7[/b] or [b]Town01,Town02[/b]."),
 ]
 Simulator = Annotated[str, typer.Option("--simulator", help="What to drive on. Never chosen silently: it is written into every record.")]
+OptionalSimulator = Annotated[
+    str | None,
+    typer.Option(
+        "--simulator", help="What to drive on. Never chosen silently: it is written into every record. Required without --resume."
+    ),
+]
 Maps = Annotated[
     list[Path] | None,
     typer.Option(

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from carla_rl.controller import laws
 from carla_rl.controller.presets import DefaultPreset, PdmLitePreset, Pid, Preset, TcpPreset, TransfuserPreset, preset
+from carla_rl.errors import UsageError
+from carla_rl.interfaces import Arrays
 from carla_rl.types import TICK_S, WAYPOINT_S, Bools, Control, Ego
 
 Floats = NDArray[np.float64]
@@ -56,6 +58,26 @@ class WaypointController:
         out = np.empty((3, self.num_envs), np.float64)
         self._law(plans, age_s, ego.speed, out)
         return Control(throttle=out[0], steer=out[1], brake=out[2])
+
+    def snapshot(self) -> Arrays:
+        """The error windows: `errors` (N, 2, W) and `count` (N, 2)."""
+        return {"errors": self._errors.copy(), "count": self._count.copy()}
+
+    def restore(self, snapshot: Arrays) -> None:
+        """Go on from `snapshot`'s result.
+
+        Raises:
+            UsageError: the windows are those of another preset or number of envs.
+        """
+        for name, mine in (("errors", self._errors), ("count", self._count)):
+            kept = snapshot.get(name)
+            if kept is None or kept.shape != mine.shape:
+                raise UsageError(
+                    f"controller {self.name!r} of {self.num_envs} envs cannot go on from {name} of shape "
+                    f"{None if kept is None else kept.shape}, it needs {mine.shape}; keep the controller and num_envs"
+                )
+        # in place: the law is bound to these arrays
+        self._errors[:], self._count[:] = snapshot["errors"], snapshot["count"]
 
     def _check(self, waypoints: Floats, age_s: float) -> None:
         if waypoints.ndim != 3 or waypoints.shape[0] != self.num_envs or waypoints.shape[1] < 2 or waypoints.shape[2] != 2:

@@ -4,11 +4,14 @@ Row-wise throughout: the result of an episode has the same bits whatever the num
 Knows no policy, simulator or file; the reward is given to it.
 """
 
+from typing import Any
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.geometry import to_local
+from carla_rl.interfaces import Arrays
 from carla_rl.loop import Decision, poses
 from carla_rl.metrics.result import COLLISIONS, Comfort, EpisodeResult, InfractionRecord, Raw
 from carla_rl.metrics.scores import DEFAULT_SCORE, Drive, definition, is_success, status
@@ -61,6 +64,20 @@ class EpisodeMeter:
         self._add_plans(decision, reference)
         self._add_comfort(decision)
         return [self._finish(decision, int(env)) for env in np.flatnonzero(decision.ended)]
+
+    def snapshot(self) -> Arrays:
+        """What was measured of the unfinished episodes, each (N,). Copies."""
+        return {name: column.copy() for name, column in self._columns().items()}
+
+    def restore(self, snapshot: Arrays) -> None:
+        """Go on from `snapshot`'s result, of as many envs."""
+        for name, column in self._columns().items():
+            column[:] = snapshot[name]
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        sums = {f"sum_{name}": column for name, column in self._sum.items()}
+        largest = {f"largest_{name}": column for name, column in self._largest.items()}
+        return {"attached": self._attached, "decisions": self._decisions, **sums, **largest}
 
     def _start(self, started: NDArray[np.bool_]) -> None:
         self._attached |= started

@@ -188,6 +188,11 @@ class Collector:
             infractions=tuple(int(count) for count in facts.infractions[env, : len(Infraction)]),
         )
 
+    def drop_episodes(self) -> None:
+        """Forget the unfinished episodes: every env begins a new one."""
+        self._earned[:] = 0.0
+        self._driven[:] = 0
+
     def state_dict(self) -> dict[str, Any]:
         """What the unfinished episodes have earned so far."""
         return {"earned": torch.from_numpy(self._earned.copy()), "driven": torch.from_numpy(self._driven.copy())}

@@ -43,6 +43,10 @@ class ReturnScale:
         self._mean += shift * count / total
         self._count = total
 
+    def drop_episodes(self) -> None:
+        """Every env begins a new episode: its discounted return begins at 0."""
+        self._running = np.zeros_like(self._running)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on."""
         return {"running": torch.from_numpy(self._running.copy()), "count": self._count, "mean": self._mean, "squares": self._squares}

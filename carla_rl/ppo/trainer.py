@@ -108,7 +108,7 @@ class Trainer:
             stats=stats,
             delta_lr=delta_lr,
             value_lr=value_lr,
-            log_std=float(self.policy.log_std.mean()),
+            log_std=float(self.policy.log_std.detach().mean()),
             residual_ratio=self.policy.residual_ratio,
             reward_scale=self._scale.scale,
             collect_s=collected - began,
@@ -135,6 +135,7 @@ class Trainer:
             "delta_head": self.policy.delta_head.state_dict(),
             "value_head": self.policy.value_head.state_dict(),
             "log_std": self.policy.log_std.detach().clone(),
+            "residual_ratio": self.policy.residual_ratio,
             "learner": self._learner.state_dict(),
             "collector": self._collector.state_dict(),
             "return_scale": self._scale.state_dict(),
@@ -142,14 +143,20 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`'s result; the loop's worlds are the caller's to bring back."""
+        """Go on from `state_dict`'s result; the loop's worlds are the caller's to bring back, see also `drop_episodes`."""
         self.update = state["update"]
         self.decisions = state["decisions"]
         self.policy.delta_head.load_state_dict(state["delta_head"])
         self.policy.value_head.load_state_dict(state["value_head"])
         with torch.no_grad():
             self.policy.log_std.copy_(state["log_std"])
+        self.policy.residual_ratio = state["residual_ratio"]
         self._learner.load_state_dict(state["learner"])
         self._collector.load_state_dict(state["collector"])
         self._scale.load_state_dict(state["return_scale"])
         self._noise.set_state(state["noise"])
+
+    def drop_episodes(self) -> None:
+        """Forget the unfinished episodes of `load_state_dict`, where the worlds could not be brought back and new episodes began."""
+        self._collector.drop_episodes()
+        self._scale.drop_episodes()

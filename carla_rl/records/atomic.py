@@ -31,9 +31,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         Path(temporary).replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror or error}); give a folder that you may write to, with space"
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
@@ -50,7 +48,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def append_lines(path: Path, *lines: str) -> None:
-    """Append lines and force them to the disk before returning.
+    """Append lines and force them to the disk before returning; where that fails, the file is as it was.
 
     Raises:
         UsageError: the place cannot be written.
@@ -58,15 +56,26 @@ def append_lines(path: Path, *lines: str) -> None:
     """
     if any("\n" in line for line in lines):
         raise ValueError("a line must not hold a line break")
+    data = "".join(f"{line}\n" for line in lines).encode()
     try:
-        with path.open("ab") as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
+        # without a buffer nothing is written behind our back when the file is closed
+        with path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                written = 0
+                while written < len(data):
+                    written += file.write(data[written:])
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror or error}); give a folder that you may write to, with space"
-        ) from error
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> UsageError:
+    """What to tell the user of a file that could not be written."""
+    return UsageError(f"{path}: cannot be written ({error.strerror or error}); give a folder that you may write to, with space")
 
 
 def make_folder(path: Path) -> None:

@@ -166,22 +166,28 @@ def start_run(
         raise UsageError(f"{path}: holds a run already; give another --run-id, or none")
     make_folder(path)
     environment = describe_environment()
-    facts = {
-        "simulator": SimulatorRecord(
-            name=simulator.kind.value,
-            kind=simulator.kind.value,
-            description=simulator.description,
-            version=simulator.version,
-            parameters=simulator.parameters,
-        ).model_dump(mode="json"),
-        "suite": suite.model_dump(mode="json"),
-        "policy": policy.model_dump(mode="json"),
-        "protocol": {"tick_s": TICK_S, "score": DEFAULT_SCORE, **protocol},
-    }
+    facts = run_facts(simulator, suite, policy, protocol)
     started = (now or datetime.now()).astimezone().isoformat(timespec="seconds")
     write_json(path / "config.json", {"format": FORMAT, "run_id": path.name, "command": kind, "started": started, "config": dict(config)})
     write_json(path / "environment.json", {"run_id": path.name, **facts, **environment})
     return StartedRun(path, facts, environment["git"])
+
+
+def run_facts(simulator: SimulatorInfo, suite: SuiteRecord, policy: PolicyRecord, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """What made the numbers of a run, as JSON values."""
+    made_by = SimulatorRecord(
+        name=simulator.kind.value,
+        kind=simulator.kind.value,
+        description=simulator.description,
+        version=simulator.version,
+        parameters=simulator.parameters,
+    )
+    return {
+        "simulator": made_by.model_dump(mode="json"),
+        "suite": suite.model_dump(mode="json"),
+        "policy": policy.model_dump(mode="json"),
+        "protocol": {"tick_s": TICK_S, "score": DEFAULT_SCORE, **protocol},
+    }
 
 
 def evaluation_metrics(

@@ -205,6 +205,13 @@ def test_a_training_configuration_out_of_range(tmp_path: Path, model: Path, caps
     refused(capsys, [*train[:-1], str(tmp_path / "absent.toml")], "absent.toml")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_is_not_there(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = ["train", "--sft", str(model), "--suite", "quick-train", "--simulator", "toy", "--device"]
+    refused(capsys, [*train, "cuda"], "--device cuda", "no CUDA device")
+    refused(capsys, [*train, "tpu"], "device", "pattern")
+
+
 def test_training_and_validation_must_not_overlap(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     same = ["--suite", "quick-eval", "--validation", "quick-eval"]
     refused(capsys, ["train", "--sft", str(model), *same, "--simulator", "toy"], "overlap")

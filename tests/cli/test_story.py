@@ -201,7 +201,7 @@ def test_an_interrupted_training_keeps_every_episode_that_ended(
 
     def interrupted(self: Training, decision: Decision, earned: RewardTerms) -> None:
         measure(self, decision, earned)
-        if self._returns:
+        if self._log.returns:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Training, "_measure", interrupted)

@@ -37,3 +37,15 @@ def test_state_brings_it_back():
     for scale in (first, second):
         feed(scale, [[4, 4], [0, 1]])
     assert first.scale == second.scale
+
+
+def test_dropped_episodes_take_their_discounted_return_with_them():
+    dropped, fresh = ReturnScale(2, 0.5), ReturnScale(2, 0.5)
+    on, off = np.ones((1, 2), np.bool_), np.zeros((1, 2), np.bool_)
+    dropped.update(np.array([[8.0, 4.0]], np.float32), on, off)
+    # the same two returns, ended: 8 and 4, then 1 and 1
+    fresh.update(np.array([[8.0, 4.0]], np.float32), on, on)
+    dropped.drop_episodes()
+    for scale in (dropped, fresh):
+        scale.update(np.ones((1, 2), np.float32), on, off)
+    assert dropped.scale == fresh.scale == 1.0 / np.std([8.0, 4.0, 1.0, 1.0])

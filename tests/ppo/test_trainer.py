@@ -113,6 +113,18 @@ def test_state_survives_a_file_without_pickle_and_goes_on_bit_for_bit():
     assert all(torch.equal(a, b) for a, b in zip(heads(whole), heads(resumed), strict=True))
 
 
+def test_episodes_that_were_dropped_count_for_nothing():
+    trainer = small()
+    next(trainer.updates())
+    # eight decisions in episodes of three: two are driven of the next one, which is dropped here
+    again = small()
+    again.load_state_dict(trainer.state_dict())
+    again.drop_episodes()
+    record = next(again.updates())
+    assert {episode.decisions for episode in record.episodes} == {3}
+    assert all(episode.reward == pytest.approx(100 * episode.route_completion, abs=1e-4) for episode in record.episodes)
+
+
 def test_the_record_counts_what_happened():
     trainer = small()
     record = next(trainer.updates())

@@ -56,3 +56,19 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match="cannot be written"):
             action()
+
+
+def test_lines_on_a_full_disk_leave_no_half_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "episodes.jsonl"
+    append_lines(path, "{}")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UsageError, match=r"episodes\.jsonl: cannot be written \(No space left on device\)"):
+            append_lines(path, "{}", "{}")
+    assert path.read_text() == "{}\n"
+    append_lines(path, "[]")
+    assert path.read_text() == "{}\n[]\n"

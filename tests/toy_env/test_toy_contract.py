@@ -4,7 +4,7 @@ from dataclasses import replace
 import numba
 import numpy as np
 import pytest
-from simulator_contract import ALL_NEEDS, SimulatorContract, same
+from simulator_contract import ALL_NEEDS, RestorableContract, same
 
 from carla_rl.errors import UsageError
 from carla_rl.roads.network import RoadNetwork
@@ -32,7 +32,7 @@ def draw(town: str, seed: int) -> Episode:
 EPISODES = [draw("grid", 1), draw("ring", 2), draw("grid", 3), draw("roundabout", 4), draw("highway", 5)]
 
 
-class TestToySimulator(SimulatorContract):
+class TestToySimulator(RestorableContract):
     ticks = 200
 
     def make(self, num_envs: int, needs: Needs) -> ToySimulator:
@@ -133,6 +133,31 @@ def test_routes_that_nobody_drives_are_forgotten_without_a_trace(monkeypatch: py
     assert forgetful[2] < kept[2]
 
 
+def test_scripts_go_on_where_they_were_and_routes_need_not_be_the_same_objects() -> None:
+    """Brought back into a simulator whose pools lie otherwise, with copies of the routes."""
+    contract = TestToySimulator()
+    middle = EPISODES[0].route.length / 3.0
+    at = int(np.searchsorted(EPISODES[0].route.s, middle))
+    crossing = ScriptedActor(type="DynamicObjectCrossing", x=float(EPISODES[0].route.x[at]), y=float(EPISODES[0].route.y[at]))
+    scenario = EPISODES[0].scenario.model_copy(update={"actors": (crossing,)})
+    episode = replace(EPISODES[0], scenario=scenario, start_m=middle - 25.0)
+    toy = contract.make(2, ALL_NEEDS)
+    toy.reset(np.array([0, 1]), [EPISODES[1], episode])
+    contract.drive(toy, 60)
+    copies = [
+        Episode(item.scenario, trace(networks(item.scenario.town), item.scenario.positions, "the test")) for item in (EPISODES[1], episode)
+    ]
+    copies[1] = replace(copies[1], start_m=episode.start_m)
+    again = contract.make(2, ALL_NEEDS)
+    again.reset(np.array([0, 1]), [EPISODES[4], EPISODES[0]])
+    again.restore(copies, toy.snapshot())
+    assert toy._worlds.scripts["phase"][1].max() > 0, "the script is being played"
+    for _ in range(3):
+        same(contract.drive(toy, 40), contract.drive(again, 40))
+        same(toy.observe(), again.observe())
+        same(toy.scene(), again.scene())
+
+
 def test_cameras_are_drawn_only_for_who_declares_them_and_the_same_in_any_env() -> None:
     needs = Needs(cameras=(CameraSpec(name="front", width=64, height=48),))
     toy = ToySimulator(3, needs, networks)
@@ -143,3 +168,14 @@ def test_cameras_are_drawn_only_for_who_declares_them_and_the_same_in_any_env() 
     alone = ToySimulator(1, needs, networks)
     alone.reset(np.array([0]), [EPISODES[0]])
     np.testing.assert_array_equal(alone.observe().images["front"][0], images[2])
+
+
+def test_cameras_go_on_too() -> None:
+    needs = Needs(cameras=(CameraSpec(name="front", width=64, height=48),))
+    toy, again = (ToySimulator(2, needs, networks) for _ in range(2))
+    toy.reset(np.array([0, 1]), EPISODES[:2])
+    again.reset(np.array([0, 1]), EPISODES[3:5])
+    again.observe()
+    TestToySimulator().drive(toy, 20)
+    again.restore(EPISODES[:2], toy.snapshot())
+    np.testing.assert_array_equal(toy.observe().images["front"], again.observe().images["front"])
