@@ -1,4 +1,4 @@
-"""`compare`, `suites` and `compile-map`: results side by side, and what there is to drive on."""
+"""`compare`, `gap`, `suites` and `compile-map`: results side by side, and what there is to drive on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from carla_rl import compare as comparison
+from carla_rl import gap as closing
 from carla_rl.build import Networks, map_folders
 from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stderr, stdout
-from carla_rl.cli.tables import comparison_table
+from carla_rl.cli.tables import by_type_table, comparison_table, gap_table
 from carla_rl.errors import UsageError
 from carla_rl.records.reading import read_run
 from carla_rl.roads.storage import save_network
@@ -41,6 +42,25 @@ def compare(
     if found.only_a or found.only_b:
         stderr.print(f"[yellow]left out: {len(found.only_a)} episodes only in A, {len(found.only_b)} only in B[/]")
     stdout.print(comparison_table(found))
+
+
+def gap(
+    runs: Annotated[list[Path], typer.Argument(metavar="RL_RUN...", help="Evaluations of the refined policy, one a training seed.")],
+    expert: Annotated[Path, typer.Option("--expert", metavar="RUN", help="Evaluation of the expert over the same suite.")],
+    sft: Annotated[Path, typer.Option("--sft", metavar="RUN", help="Evaluation of the SFT model that was refined.")],
+    seed: options.Seed = 0,
+    json: options.Json = False,
+) -> None:
+    """How much of the gap in driving score between an SFT model and the expert a refinement closes, over training seeds and routes.
+
+    1 is the expert's score, 0 is SFT's. The interval is a bootstrap over routes and seeds together.
+    """
+    found = closing.gap(read_run(expert), read_run(sft), [read_run(run) for run in runs], seed=seed)
+    if json:
+        print_json(found.to_json())
+        return
+    stdout.print(gap_table(found))
+    stdout.print(by_type_table(found))
 
 
 def suites(

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from rich.table import Table
 
 from carla_rl.compare import Comparison
+from carla_rl.gap import Gap
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -111,3 +112,43 @@ def _verdict(better: str, low: float | None, high: float | None) -> str:
 def _simulator(metrics: Mapping[str, Any]) -> str:
     simulator = metrics["simulator"]
     return f"simulator: {simulator['name']} ({simulator['description']})"
+
+
+def gap_table(found: Gap) -> Table:
+    """Expert, SFT and SFT + delta on the same episodes, and the share of the gap that is closed."""
+    count = len(found.rl.runs)
+    seeds = "1 seed" if count == 1 else f"{count} seeds"
+    closed = f"[b]{percent(found.recovered)}[/] of the gap recovered, {100.0 * found.confidence:.0f} % interval "
+    closed += f"[{percent(found.low)}, {percent(found.high)}] over routes and seeds; by seed {', '.join(map(percent, found.by_seed))}"
+    table = Table(
+        title=f"{found.episodes} episodes, {seeds}; driving score {found.score}",
+        title_justify="left",
+        caption=f"{closed}\nsimulator: {found.simulator}",
+        caption_justify="left",
+    )
+    table.add_column("policy")
+    for column in ("driving score", "route completion", "success", "collisions/km", "blocked", "ADE closed loop"):
+        table.add_column(column, justify="right")
+    for side in (found.expert, found.sft, found.rl):
+        ade = "–" if side.ade is None else f"{side.ade:.3f} m"
+        table.add_row(
+            side.name,
+            number(side.driving_score),
+            percent(side.route_completion),
+            percent(side.success_rate),
+            number(side.collisions_per_km, 2),
+            percent(side.blocked_share),
+            ade,
+        )
+    return table
+
+
+def by_type_table(found: Gap) -> Table:
+    """Success by type of scripted scenario."""
+    table = Table(title="success by type of scripted scenario", title_justify="left")
+    table.add_column("type")
+    for column in ("episodes", "expert", "SFT", "SFT + delta"):
+        table.add_column(column, justify="right")
+    for row in found.by_type:
+        table.add_row(row.type, str(row.episodes), percent(row.expert), percent(row.sft), percent(row.rl))
+    return table

@@ -166,6 +166,7 @@ class EpisodeMeter:
             driven_m=float(facts.driven[env]),
             route_length_m=float(facts.route_length[env]),
             start_m=episode.start_m,
+            scripted=_scripted(episode),
             skipped=episode.skipped,
         )
 
@@ -178,6 +179,11 @@ class EpisodeMeter:
             tracking_longitudinal_m=self._mean("longitudinal", env),
             delta_m=self._mean("delta", env),
         )
+
+
+def _scripted(episode: Episode) -> tuple[str, ...]:
+    """Types of the scripted actors that are there, each once."""
+    return tuple(sorted({actor.type for actor in episode.scenario.actors if (actor.name or actor.type) not in episode.skipped}))
 
 
 @numba.njit(cache=True)

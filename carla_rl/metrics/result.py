@@ -112,6 +112,7 @@ class EpisodeResult(Record):
     driven_m: Positive
     route_length_m: Positive
     start_m: Positive = Field(description="m along the route where the ego was put; 0 in evaluation")
+    scripted: tuple[str, ...] = Field(default=(), description="scenario types of the scripted actors that were there, each once")
     skipped: tuple[str, ...] = Field(description="scripted actors left out because the simulator cannot play them")
 
     @field_validator("score")

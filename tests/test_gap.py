@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+from test_compare import HIT, RED, results, run_of
+from typer.testing import CliRunner
+
+from carla_rl.cli.app import app
+from carla_rl.errors import UsageError
+from carla_rl.gap import PLAIN, gap
+
+HITS = {f"line/{i}": [(5, HIT, 0)] for i in range(4)}
+"""One collision in each of four drives: 60 each."""
+
+
+def test_four_routes_and_two_seeds_by_hand(tmp_path: Path) -> None:
+    expert, sft = run_of(results(4), tmp_path, "expert"), run_of(results(4, HITS), tmp_path, "sft")
+    one = run_of(results(4, {"line/0": [(5, HIT, 0)]}), tmp_path, "one")
+    two = run_of(results(4, {"line/0": [(5, HIT, 0)], "line/1": [(5, RED, 0)]}), tmp_path, "two")
+    found = gap(expert, sft, [one, two])
+    # 100 against 60; the seeds 90 and (60 + 70 + 100 + 100) / 4 = 82.5
+    assert (found.expert.driving_score, found.sft.driving_score, found.rl.driving_score) == (100.0, 60.0, 86.25)
+    assert found.by_seed == pytest.approx((0.75, 0.5625))
+    assert found.recovered == pytest.approx(0.65625)
+    assert found.low < found.recovered < found.high <= 1.0
+    assert (found.sft.success_rate, found.rl.success_rate) == (0.0, 0.625)
+    assert [(row.type, row.episodes, row.rl) for row in found.by_type] == [(PLAIN, 4, 0.625)]
+
+
+def test_the_interval_is_of_routes_and_of_seeds(tmp_path: Path) -> None:
+    expert, sft = run_of(results(4), tmp_path, "expert"), run_of(results(4, HITS), tmp_path, "sft")
+    perfect, useless = run_of(results(4), tmp_path, "perfect"), run_of(results(4, HITS), tmp_path, "useless")
+    # every route the same: one seed leaves no doubt, two that differ leave all of it
+    assert (gap(expert, sft, [perfect]).low, gap(expert, sft, [perfect]).high) == (1.0, 1.0)
+    both = gap(expert, sft, [perfect, useless])
+    assert (both.low, both.recovered, both.high) == (0.0, 0.5, 1.0)
+
+
+def test_what_cannot_be_set_against_each_other(tmp_path: Path) -> None:
+    expert, sft = run_of(results(4), tmp_path, "expert"), run_of(results(4, HITS), tmp_path, "sft")
+    with pytest.raises(UsageError, match="no gap to recover"):
+        gap(expert, expert, [sft])
+    with pytest.raises(UsageError, match="no refined run"):
+        gap(expert, sft, [])
+    with pytest.raises(UsageError, match="did not drive the same episodes"):
+        gap(expert, sft, [run_of(results(3), tmp_path, "short")])
+    with pytest.raises(UsageError, match="ticks_per_decision differs"):
+        gap(expert, sft, [run_of(results(4), tmp_path, "other", protocol={"ticks_per_decision": 2})])
+
+
+def test_the_command(tmp_path: Path) -> None:
+    expert, sft = run_of(results(4), tmp_path, "expert"), run_of(results(4, HITS), tmp_path, "sft")
+    arguments = ["gap", "--expert", str(expert.path), "--sft", str(sft.path), str(expert.path)]
+    printed = CliRunner().invoke(app, arguments)
+    assert printed.exit_code == 0
+    assert "100.0 % of the gap recovered" in " ".join(printed.stdout.split())
+    assert '"recovered": 1.0' in CliRunner().invoke(app, [*arguments, "--json"]).stdout
