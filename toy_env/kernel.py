@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
 from toy_env import contact, criteria, playing, spawn, traffic, walkers
-from toy_env.compiled import kernel, parallel_kernel, rule
+from toy_env.compiled import inline_rule, kernel, parallel_kernel, rule
 from toy_env.crossings import pass_lines
 from toy_env.events import NOBODY, record
 from toy_env.progress import find_lane, find_marks, project
@@ -37,7 +37,7 @@ TIMEOUT = int(Ending.ROUTE_TIMEOUT)
 KINDS = len(Infraction)
 
 
-@rule
+@inline_rule
 def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer: float, brake: float) -> None:
     """Move the ego by one tick. A command beyond its range counts as its end."""
     press, release = vehicle.pedal_press_rate, vehicle.pedal_release_rate
@@ -52,7 +52,7 @@ def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer:
     world.speed = speed
 
 
-@rule
+@inline_rule
 def is_lost(world: Record, me: Record) -> bool:
     """Whether a vehicle or walker should be put elsewhere: too far from the ego, or stuck."""
     dx, dy = me.x - world.x, me.y - world.y
@@ -63,7 +63,7 @@ def is_lost(world: Record, me: Record) -> bool:
     return bool(me.still_ticks > JAM_TICKS and me.entry >= 0 and me.entry_m < 0.0)
 
 
-@rule
+@inline_rule
 def move_traffic(town: Town, world: Record, actors: Record) -> None:
     """Vehicles decide, then all move, so that the order of slots does not matter within a tick."""
     for k in range(world.vehicles):
@@ -98,7 +98,7 @@ def move_walkers(town: Town, world: Record, actors: Record) -> None:
                 spawn.spawn_walker(town, world, actors, k)
 
 
-@rule
+@inline_rule
 def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
     """Set the ego's place on route, lanes and before junctions; m beyond the edge of the nearest lane."""
     project(points, world)
@@ -106,7 +106,7 @@ def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
     return float(find_lane(points, town, world))
 
 
-@rule
+@inline_rule
 def judge(town: Town, points: Record, world: Record, actors: Record, events: Record, counts: Record, beyond_m: float) -> None:
     """All criteria after a tick, and the ending. Where several end the episode in one tick the order is that of the code."""
     completed = criteria.complete(points, world)
@@ -133,7 +133,7 @@ def judge(town: Town, points: Record, world: Record, actors: Record, events: Rec
     world.driving = ending == NONE
 
 
-@rule
+@inline_rule
 def advance(
     town: Town,
     vehicle: VehicleParameters,

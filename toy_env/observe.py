@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from carla_rl.geometry import wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, SIGHT_M
-from toy_env.compiled import kernel, parallel_kernel, rule
+from toy_env.compiled import inline_rule, kernel, parallel_kernel
 from toy_env.events import share_outside
 from toy_env.routes import LINE_M
 from toy_env.signals import light_state
@@ -28,7 +28,7 @@ BLIND = 1.0e18
 """m^2, of an empty slot."""
 
 
-@rule
+@inline_rule
 def see_route(line: NDArray[np.float64], world: Record, out: NDArray[np.float32]) -> None:
     """Fill (ROUTE_POINTS, 2): the route from the ego's projection on, in the ego frame; straight on past the destination."""
     c, s = math.cos(world.yaw), math.sin(world.yaw)
@@ -43,7 +43,7 @@ def see_route(line: NDArray[np.float64], world: Record, out: NDArray[np.float32]
         out[number, 1] = dy * c - dx * s
 
 
-@rule
+@inline_rule
 def see_room(width: NDArray[np.float64], world: Record, out: NDArray[np.float32]) -> None:
     """Fill (ROUTE_POINTS, 3): how wide the road is at the points of the route that are seen."""
     first = world.line_first + int(world.s / LINE_M)
@@ -52,7 +52,7 @@ def see_room(width: NDArray[np.float64], world: Record, out: NDArray[np.float32]
             out[number, side] = width[first + number * STRIDE, side]
 
 
-@rule
+@inline_rule
 def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None:
     """Fill (M, 7) with the nearest actors, nearest first, ties by id; zeros beyond."""
     c, s = math.cos(world.yaw), math.sin(world.yaw)
@@ -77,7 +77,7 @@ def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None
     out[seen:, :] = 0.0
 
 
-@rule
+@inline_rule
 def see_lights(town: Town, marks: Record, world: Record, light: NDArray[np.float32], stop_sign: NDArray[np.float32]) -> None:
     """Fill (2,) each: m from the ego's centre to the next light and its state, to the next stop sign and whether a stop is owed."""
     light[0], light[1], stop_sign[0], stop_sign[1] = SIGHT_M, 0.0, SIGHT_M, 0.0
@@ -96,7 +96,7 @@ def see_lights(town: Town, marks: Record, world: Record, light: NDArray[np.float
             stop_sign[0], stop_sign[1] = distance, 1.0 if owed else 0.0
 
 
-@rule
+@inline_rule
 def see_env(
     town: Town,
     line: NDArray[np.float64],

@@ -7,7 +7,7 @@ each at its own tick, and keeps its acceleration in between: its reaction time.
 import math
 
 from carla_rl.types import TICK_S, ObjectKind
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule
 from toy_env.junctions import must_wait
 from toy_env.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M, gap_on_path, next_lane, put
 from toy_env.state import Record, Role
@@ -48,7 +48,7 @@ PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
 TRAFFIC = int(Role.TRAFFIC)
 
 
-@rule
+@inline_rule
 def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float) -> float:
     """Acceleration in m/s^2 of a vehicle that wishes to go `wish` m/s and follows something `gap` m ahead of its bumper."""
     ratio = speed / max(wish, 0.5)
@@ -61,7 +61,7 @@ def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float
     return max(IDM_ACCEL * (free - near * near), -HARDEST_BRAKE)
 
 
-@rule
+@inline_rule
 def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[float, int, float, int, float]:
     """What the path itself asks, and where it leads: (speed in m/s, next lane or -1, m from the centre to its start, the lane after, m).
 
@@ -99,7 +99,7 @@ def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[flo
     return math.sqrt(square), following, following_m, third, third_m
 
 
-@rule
+@inline_rule
 def gap_to(
     town: Town, me: Record, reach: float, straight_m: float, x: float, y: float, yaw: float, half_length: float, half_width: float
 ) -> tuple[float, float]:
@@ -117,7 +117,7 @@ def gap_to(
     return gap, turned
 
 
-@rule
+@inline_rule
 def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     """Set the acceleration of vehicle j from all that it sees."""
     me = actors[j]
@@ -163,7 +163,7 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     me.acceleration = pull
 
 
-@rule
+@inline_rule
 def move(town: Town, me: Record) -> bool:
     """Drive one tick along the lanes. False where the road has ended."""
     after = max(me.speed + me.acceleration * TICK_S, 0.0)
