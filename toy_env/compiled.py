@@ -25,7 +25,7 @@ from carla_rl.errors import UsageError
 PARALLEL_FROM = 256
 """Fewer envs than this are worked on by the calling thread: starting the others costs more than it saves."""
 
-__all__ = ["PARALLEL_FROM", "Bound", "Threads", "is_on_disk", "inline_rule", "kernel", "parallel_kernel", "rule"]
+__all__ = ["PARALLEL_FROM", "Bound", "Threads", "inline_rule", "is_on_disk", "kernel", "parallel_kernel", "rule"]
 
 
 def inline_rule(function: Function) -> Function:

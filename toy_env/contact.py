@@ -85,14 +85,16 @@ def count(world: Record, me: Record, ego_speed: float, events: Record, counts: R
 def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: float, events: Record, counts: Record) -> None:
     """Find what touches the ego after all have moved, count it, and take back the moves that led there."""
     ego_speed = world.speed
-    driven_in = False
+    touched, driven_in = False, False
     for k in range(world.actors):
         me = actors[k]
         if me.kind != NONE and touches(world, me, me.x, me.y, me.yaw):
             count(world, me, ego_speed, events, counts)
             if me.stuck_tick < 0:
                 me.stuck_tick = world.tick
-            driven_in = driven_in or touches(world, me, me.old_x, me.old_y, me.old_yaw)
+            touched, driven_in = True, driven_in or touches(world, me, me.old_x, me.old_y, me.old_yaw)
+    if not touched:
+        return
     if driven_in:
         world.x, world.y, world.yaw = old_x, old_y, old_yaw
         world.speed, world.yaw_rate = 0.0, 0.0

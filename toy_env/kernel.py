@@ -149,8 +149,10 @@ def advance(
         return
     old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
     move_traffic(town, world, actors)
-    move_walkers(town, world, actors)
-    playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
+    if world.walkers > 0:
+        move_walkers(town, world, actors)
+    if world.scripts > 0:
+        playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
     drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
     world.tick += 1
     contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)

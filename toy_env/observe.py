@@ -31,14 +31,14 @@ BLIND = 1.0e18
 @inline_rule
 def see_route(line: NDArray[np.float64], world: Record, out: NDArray[np.float32]) -> None:
     """Fill (ROUTE_POINTS, 2): the route from the ego's projection on, in the ego frame; straight on past the destination."""
-    c, s = math.cos(world.yaw), math.sin(world.yaw)
+    c, s, x, y = math.cos(world.yaw), math.sin(world.yaw), world.x, world.y
     first = int(world.s / LINE_M)
     share = world.s / LINE_M - first
     first += world.line_first
     for number in range(ROUTE_POINTS):
         k = first + number * STRIDE
-        dx = line[k, 0] + share * (line[k + 1, 0] - line[k, 0]) - world.x
-        dy = line[k, 1] + share * (line[k + 1, 1] - line[k, 1]) - world.y
+        dx = line[k, 0] + share * (line[k + 1, 0] - line[k, 0]) - x
+        dy = line[k, 1] + share * (line[k + 1, 1] - line[k, 1]) - y
         out[number, 0] = dx * c + dy * s
         out[number, 1] = dy * c - dx * s
 
@@ -55,9 +55,9 @@ def see_room(width: NDArray[np.float64], world: Record, out: NDArray[np.float32]
 @inline_rule
 def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None:
     """Fill (M, 7) with the nearest actors, nearest first, ties by id; zeros beyond."""
-    c, s = math.cos(world.yaw), math.sin(world.yaw)
+    c, s, x, y = math.cos(world.yaw), math.sin(world.yaw), world.x, world.y
     for k in range(world.actors):
-        dx, dy = actors[k].x - world.x, actors[k].y - world.y
+        dx, dy = actors[k].x - x, actors[k].y - y
         actors[k].away = dx * dx + dy * dy if actors[k].kind != 0 else BLIND
     seen = 0
     for k in range(world.actors):
@@ -70,7 +70,7 @@ def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None
             if actors[j].away < me.away or (actors[j].away == me.away and actors[j].id < me.id):
                 row += 1
         if row < len(out):
-            dx, dy = me.x - world.x, me.y - world.y
+            dx, dy = me.x - x, me.y - y
             out[row, 0], out[row, 1] = dx * c + dy * s, dy * c - dx * s
             out[row, 2], out[row, 3] = wrap(me.yaw - world.yaw), me.speed
             out[row, 4], out[row, 5], out[row, 6] = me.half_length, me.half_width, me.kind

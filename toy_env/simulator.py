@@ -77,6 +77,7 @@ class ToySimulator:
         self._needs = needs
         self._networks = networks
         self._vehicle = vehicle or VehicleModel()
+        self._parameters = self._vehicle.parameters
         self._worlds = allocate(num_envs, 8, 1, 1)
         self._routes = RoutePool()
         self._scripts = ScriptPool()
@@ -142,9 +143,7 @@ class ToySimulator:
         """
         pedals = self._pedals(control)
         for loaded, rows in self._groups:
-            self._tick(
-                len(rows), loaded.town, self._vehicle.parameters, self._routes.points, self._routes.marks, self._worlds, rows, pedals
-            )
+            self._tick(len(rows), loaded.town, self._parameters, self._routes.points, self._routes.marks, self._worlds, rows, pedals)
         return self._views.step(self._worlds)
 
     def observe(self) -> Observation:

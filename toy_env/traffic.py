@@ -6,6 +6,8 @@ each at its own tick, and keeps its acceleration in between: its reaction time.
 
 import math
 
+import numpy as np
+
 from carla_rl.types import TICK_S, ObjectKind
 from toy_env.compiled import inline_rule
 from toy_env.junctions import must_wait
@@ -101,10 +103,22 @@ def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[flo
 
 @inline_rule
 def gap_to(
-    town: Town, me: Record, reach: float, straight_m: float, x: float, y: float, yaw: float, half_length: float, half_width: float
+    town: Town,
+    me: Record,
+    c: float,
+    s: float,
+    reach: float,
+    straight_m: float,
+    x: float,
+    y: float,
+    yaw: float,
+    half_length: float,
+    half_width: float,
 ) -> tuple[float, float]:
-    """As `gap_on_path`, for a box on the way ahead: the lane is straight for `straight_m` m, and what is beside that is not on the path."""
-    c, s = math.cos(me.yaw), math.sin(me.yaw)
+    """As `gap_on_path`, for a box on the way ahead: the lane is straight for `straight_m` m, and what is beside that is not on the path.
+
+    `c` and `s` are cosine and sine of the own heading.
+    """
     ahead, aside = (x - me.x) * c + (y - me.y) * s, (y - me.y) * c - (x - me.x) * s
     if ahead < -1.0:
         return CLEAR, 0.0
@@ -133,9 +147,10 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     junction = town.lanes[me.entry].junction if me.entry >= 0 else -2
     straight_m = town.samples[me.sample].straight_m - (me.s - town.samples[me.sample].s)
     far = (reach + 3.0) * (reach + 3.0)
+    c, s = math.cos(me.yaw), math.sin(me.yaw)
     dx, dy = world.x - me.x, world.y - me.y
     if dx * dx + dy * dy <= far and abs(world.z - me.z) <= BRIDGE_M:
-        gap, along = gap_to(town, me, reach, straight_m, world.x, world.y, world.yaw, world.half_length, world.half_width)
+        gap, along = gap_to(town, me, c, s, reach, straight_m, world.x, world.y, world.yaw, world.half_length, world.half_width)
         if gap < CLEAR:
             pull = min(pull, idm(me.speed, wish, gap, max(0.0, world.speed * along), world.headway_s))
     for k in range(world.actors):
@@ -146,7 +161,7 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
         gap, along = CLEAR, 1.0
         # other traffic is on the path, or on a lane that crosses it in a junction, or of no concern
         if other.role != TRAFFIC or (town.lanes[other.lane].junction == junction and other.lane != me.lane):
-            gap, along = gap_to(town, me, reach, straight_m, other.x, other.y, other.yaw, other.half_length, other.half_width)
+            gap, along = gap_to(town, me, c, s, reach, straight_m, other.x, other.y, other.yaw, other.half_length, other.half_width)
             if other.kind == PEDESTRIAN:
                 gap -= PEDESTRIAN_ROOM_M
         elif other.lane == me.lane and other.s > me.s:
@@ -173,12 +188,13 @@ def move(town: Town, me: Record) -> bool:
     me.entry_m -= way
     me.speed = after
     me.still_ticks = me.still_ticks + 1 if after < SLOW_MPS else 0
-    while me.s >= town.lanes[me.lane].length:
-        lane = next_lane(town, me.seed, me.lane)
-        if lane < 0:
+    lane = np.int64(me.lane)
+    while me.s >= town.lanes[lane].length:
+        following = next_lane(town, me.seed, lane)
+        if following < 0:
             return False
-        me.s -= town.lanes[me.lane].length
-        me.lane = lane
-        me.sample = town.lanes[lane].first
+        me.s -= town.lanes[lane].length
+        lane = following
+        me.lane, me.sample = lane, town.lanes[lane].first
     put(town, me)
     return True
