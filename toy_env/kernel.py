@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
 from toy_env import contact, criteria, playing, spawn, traffic, walkers
-from toy_env.compiled import inline_rule, kernel, parallel_kernel, rule
+from toy_env.compiled import inline_rule, kernel, rule
 from toy_env.crossings import pass_lines
 from toy_env.events import NOBODY, record
 from toy_env.progress import find_lane, find_marks, project
@@ -165,29 +164,14 @@ def advance(
 
 @kernel
 def tick(
+    envs: NDArray[np.int64],
     town: Town,
     vehicle: VehicleParameters,
     points: NDArray[np.void],
     marks: NDArray[np.void],
     worlds: Worlds,
-    envs: NDArray[np.int64],
     control: NDArray[np.float64],
 ) -> None:
     """Advance the given envs, all in one town, by one tick."""
     for number in range(len(envs)):
-        advance(town, vehicle, points, marks, worlds, envs[number], control)
-
-
-@parallel_kernel
-def tick_parallel(
-    town: Town,
-    vehicle: VehicleParameters,
-    points: NDArray[np.void],
-    marks: NDArray[np.void],
-    worlds: Worlds,
-    envs: NDArray[np.int64],
-    control: NDArray[np.float64],
-) -> None:
-    """As `tick`, on as many threads as numba is set to use."""
-    for number in prange(len(envs)):
         advance(town, vehicle, points, marks, worlds, envs[number], control)

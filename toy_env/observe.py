@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from carla_rl.geometry import wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, SIGHT_M
-from toy_env.compiled import inline_rule, kernel, parallel_kernel
+from toy_env.compiled import inline_rule, kernel
 from toy_env.events import share_outside
 from toy_env.routes import LINE_M
 from toy_env.signals import light_state
@@ -126,12 +125,12 @@ def see_env(
 
 @kernel
 def see(
+    envs: NDArray[np.int64],
     town: Town,
     line: NDArray[np.float64],
     width: NDArray[np.float64],
     marks: NDArray[np.void],
     worlds: Worlds,
-    envs: NDArray[np.int64],
     route: NDArray[np.float32],
     route_left: NDArray[np.float32],
     objects: NDArray[np.float32],
@@ -141,26 +140,6 @@ def see(
 ) -> None:
     """Fill the rows of the given envs, all in one town."""
     for number in range(len(envs)):
-        see_env(town, line, width, marks, worlds, envs[number], route, route_left, objects, light, stop_sign, room)
-
-
-@parallel_kernel
-def see_parallel(
-    town: Town,
-    line: NDArray[np.float64],
-    width: NDArray[np.float64],
-    marks: NDArray[np.void],
-    worlds: Worlds,
-    envs: NDArray[np.int64],
-    route: NDArray[np.float32],
-    route_left: NDArray[np.float32],
-    objects: NDArray[np.float32],
-    light: NDArray[np.float32],
-    stop_sign: NDArray[np.float32],
-    room: NDArray[np.float32],
-) -> None:
-    """As `see`, on as many threads as numba is set to use."""
-    for number in prange(len(envs)):
         see_env(town, line, width, marks, worlds, envs[number], route, route_left, objects, light, stop_sign, room)
 
 

@@ -38,23 +38,34 @@ class Role(IntEnum):
 
 WORLD = np.dtype(
     [
-        ("seed", "u8"),
+        # what is told of every env in every tick
         ("tick", "i8"),
         ("ending", "i8"),  # an `Ending`
-        ("begun", "?"),  # the reset is done
-        ("driving", "?"),  # reset and not ended
         # ego
         ("x", "f8"),
         ("y", "f8"),
-        ("z", "f8"),
         ("yaw", "f8"),
         ("speed", "f8"),
         ("yaw_rate", "f8"),
         ("acceleration", "f8"),
+        # beside its route and of the criteria
+        ("driven", "f8"),
+        ("completion", "f8"),  # 0..1, in steps of 0.0001
+        ("start_s", "f8"),  # where the episode starts on its route
+        ("end_s", "f8"),
+        ("lanes_m", "f8"),
+        ("outside_m", "f8"),
+        ("lateral", "f8"),  # of the ego from the route, positive to the left
+        ("heading_error", "f8"),
+        ("speed_limit", "f8"),
+        ("seed", "u8"),
+        ("begun", "?"),  # the reset is done
+        ("driving", "?"),  # reset and not ended
+        # the ego otherwise
+        ("z", "f8"),
         ("throttle", "f8"),  # pedals and wheel where they are, a little behind their commands
         ("steer", "f8"),
         ("brake", "f8"),
-        ("driven", "f8"),
         ("half_length", "f8"),
         ("half_width", "f8"),
         ("lane", "i8"),  # driving lane nearest to the ego's centre, -1 where none is near
@@ -67,23 +78,15 @@ WORLD = np.dtype(
         ("mark_first", "i8"),
         ("mark_count", "i8"),
         ("line_first", "i8"),  # likewise of the pool's `line`
-        ("start_s", "f8"),  # where the episode starts
-        ("end_s", "f8"),
         # the ego beside the route
         ("near", "i8"),  # point before the ego's projection
         ("s", "f8"),  # of the projection
-        ("lateral", "f8"),  # positive to the left
-        ("heading_error", "f8"),
-        ("speed_limit", "f8"),
         ("next_mark", "i8"),  # first mark that is not behind the ego's centre
         ("entry", "i8"),  # junction lane of the route around or ahead of the ego, -1 where none is near
         ("entry_m", "f8"),  # from the ego's centre to its start; negative inside
         # criteria, each with its own place on the route as the leaderboard has it
         ("passed", "i8"),
-        ("completion", "f8"),  # 0..1, in steps of 0.0001
         ("lanes_point", "i8"),
-        ("lanes_m", "f8"),
-        ("outside_m", "f8"),
         ("outside", "?"),
         ("wrong_way", "?"),
         ("outside_event", "i8"),
@@ -182,7 +185,7 @@ ACTOR = np.dtype(
     ],
     align=True,
 )
-"""256 bytes, 4 lines of a cache: what all look at, what every tick moves, what is decided with every DECIDE_TICKS, and what is seldom needed."""
+"""256 bytes, 4 lines of a cache: what all look at, what every tick moves, what is decided with now and then, what is seldom needed."""
 
 SCRIPT = np.dtype(
     [

@@ -160,7 +160,7 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
             continue
         gap, along = CLEAR, 1.0
         # other traffic is on the path, or on a lane that crosses it in a junction, or of no concern
-        if other.role != TRAFFIC or (town.lanes[other.lane].junction == junction and other.lane != me.lane):
+        if other.role != TRAFFIC or (junction >= 0 and other.lane != me.lane and town.lanes[other.lane].junction == junction):
             gap, along = gap_to(town, me, c, s, reach, straight_m, other.x, other.y, other.yaw, other.half_length, other.half_width)
             if other.kind == PEDESTRIAN:
                 gap -= PEDESTRIAN_ROOM_M

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from carla_rl.types import ROUTE_POINTS, Ego, Facts, Needs, Observation, RoomColumn, Scene, Step
 from toy_env.compiled import Bound, Threads
-from toy_env.observe import COLUMNS, TOLD, see, see_parallel, see_signals, tell
+from toy_env.observe import COLUMNS, TOLD, see, see_signals, tell
 from toy_env.routes import RoutePool
 from toy_env.state import Worlds
 from toy_env.town import Town
@@ -27,7 +27,7 @@ class Views:
 
     def __init__(self, needs: Needs, threads: Threads) -> None:
         self._needs = needs
-        self._see, self._see_signals, self._tell = threads.bound(see, see_parallel), Bound(see_signals), Bound(tell)
+        self._see, self._see_signals, self._tell = threads.bound(see), Bound(see_signals), Bound(tell)
 
     def step(self, worlds: Worlds) -> Step:
         """The state of all envs; an env that was never reset is at the origin with ending NONE."""
@@ -69,13 +69,12 @@ class Views:
         room = rows_for(needs.room, ROUTE_POINTS, len(RoomColumn))
         for town, rows in groups:
             self._see(
-                len(rows),
+                rows,
                 town,
                 routes.line,
                 routes.room,
                 routes.marks,
                 worlds,
-                rows,
                 route,
                 route_left,
                 objects,
