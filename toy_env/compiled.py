@@ -6,7 +6,8 @@ with them and without an entrance of its own. From Python a rule runs as plain P
 The numbers are those of plain scalar code: no fast-math, no reduction over envs. A kernel lets go of Python's lock, so several threads may
 run the same one, each for envs of its own, and one compilation serves one thread and many.
 
-numba looks only at the file of a kernel to see whether its code on disk is stale, so after an edit of a rule remove the kernels' `*.nbi` files.
+numba looks only at the file of a kernel to see whether its code on disk is stale: remove the kernels' `*.nbi` files after
+an edit of a rule.
 
 No kernel allocates, so reference counting is off (`_nrt`): its atomic counters, two for each array that a call hands on, cost
 several times what the rules cost. A kernel that did allocate would not compile.
