@@ -132,36 +132,6 @@ def judge(town: Town, points: Record, world: Record, actors: Record, events: Rec
     world.driving = ending == NONE
 
 
-@inline_rule
-def advance(
-    town: Town,
-    vehicle: VehicleParameters,
-    points: NDArray[np.void],
-    marks: NDArray[np.void],
-    worlds: Worlds,
-    env: int,
-    control: NDArray[np.float64],
-) -> None:
-    """Advance one env by one tick, unless its episode has ended. `control` (3, N): throttle, steer, brake."""
-    world, actors, events, counts = worlds.world[env], worlds.actors[env], worlds.events[env], worlds.counts[env]
-    if not world.driving:
-        return
-    old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
-    move_traffic(town, world, actors)
-    if world.walkers > 0:
-        move_walkers(town, world, actors)
-    if world.scripts > 0:
-        playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
-    drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
-    world.tick += 1
-    contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
-    dx, dy = world.x - old_x, world.y - old_y
-    world.driven += math.sqrt(dx * dx + dy * dy)
-    world.acceleration = (world.speed - old_speed) / TICK_S
-    beyond_m = locate(town, points, marks, world)
-    judge(town, points, world, actors, events, counts, beyond_m)
-
-
 @kernel
 def tick(
     envs: NDArray[np.int64],
@@ -172,6 +142,23 @@ def tick(
     worlds: Worlds,
     control: NDArray[np.float64],
 ) -> None:
-    """Advance the given envs, all in one town, by one tick."""
+    """Advance the given envs, all in one town, by one tick, unless their episode has ended. `control` (3, N): throttle, steer, brake."""
     for number in range(len(envs)):
-        advance(town, vehicle, points, marks, worlds, envs[number], control)
+        env = envs[number]
+        world, actors, events, counts = worlds.world[env], worlds.actors[env], worlds.events[env], worlds.counts[env]
+        if not world.driving:
+            continue
+        old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
+        move_traffic(town, world, actors)
+        if world.walkers > 0:
+            move_walkers(town, world, actors)
+        if world.scripts > 0:
+            playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
+        drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
+        world.tick += 1
+        contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
+        dx, dy = world.x - old_x, world.y - old_y
+        world.driven += math.sqrt(dx * dx + dy * dy)
+        world.acceleration = (world.speed - old_speed) / TICK_S
+        beyond_m = locate(town, points, marks, world)
+        judge(town, points, world, actors, events, counts, beyond_m)
