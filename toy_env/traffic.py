@@ -6,8 +6,6 @@ each at its own tick, and keeps its acceleration in between: its reaction time.
 
 import math
 
-import numpy as np
-
 from carla_rl.types import TICK_S, ObjectKind
 from toy_env.compiled import inline_rule
 from toy_env.junctions import must_wait
@@ -188,7 +186,7 @@ def move(town: Town, me: Record) -> bool:
     me.entry_m -= way
     me.speed = after
     me.still_ticks = me.still_ticks + 1 if after < SLOW_MPS else 0
-    lane = np.int64(me.lane)
+    lane: int = me.lane
     while me.s >= town.lanes[lane].length:
         following = next_lane(town, me.seed, lane)
         if following < 0:
