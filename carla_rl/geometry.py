@@ -17,7 +17,13 @@ def wrap(angle: float) -> float:
     """The same angle in (-pi, pi]."""
     if -math.pi < angle <= math.pi:
         return angle
-    return math.pi - (math.pi - angle) % TWO_PI
+    rest = math.pi - angle
+    # one turn too far is the usual case, and what `%` would give without its search for how many
+    if -TWO_PI < rest < 0.0:
+        return math.pi - (rest + TWO_PI)
+    if TWO_PI <= rest < 2.0 * TWO_PI:
+        return math.pi - (rest - TWO_PI)
+    return math.pi - rest % TWO_PI
 
 
 @numba.njit(cache=True)

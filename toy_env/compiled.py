@@ -3,8 +3,11 @@
 A *kernel* is called from Python, is compiled once for a user and kept on disk; a *rule* is a part of the kernels that call it, compiled
 with them and without an entrance of its own. From Python a rule runs as plain Python, which is how tests work its numbers out.
 
-The numbers are those of plain scalar code: no fast-math, no reduction over envs. numba looks only at the file of a kernel to see whether
-its code on disk is stale, so after an edit of a rule remove the kernels' `*.nbi` files.
+The numbers are those of plain scalar code: no fast-math, no reduction over envs. A kernel lets go of Python's lock, so several threads may
+run the same one, each for envs of its own, and one compilation serves one thread and many.
+
+numba looks only at the file of a kernel to see whether its code on disk is stale: remove the kernels' `*.nbi` files after
+an edit of a rule.
 
 No kernel allocates, so reference counting is off (`_nrt`): its atomic counters, two for each array that a call hands on, cost
 several times what the rules cost. A kernel that did allocate would not compile.
@@ -12,11 +15,15 @@ several times what the rules cost. A kernel that did allocate would not compile.
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import numba
+import numpy as np
+from numba.extending import register_jitable
+from numpy.typing import NDArray
 
 from carla_rl.compiled import Function, rule
 from carla_rl.errors import UsageError
@@ -24,17 +31,22 @@ from carla_rl.errors import UsageError
 PARALLEL_FROM = 256
 """Fewer envs than this are worked on by the calling thread: starting the others costs more than it saves."""
 
-__all__ = ["PARALLEL_FROM", "Bound", "Threads", "is_on_disk", "kernel", "parallel_kernel", "rule"]
+__all__ = ["PARALLEL_FROM", "Bound", "Threads", "inline_rule", "is_on_disk", "kernel", "rule"]
+
+
+def inline_rule(function: Function) -> Function:
+    """A rule that becomes a part of the code of each rule that calls it: for what happens in every tick.
+
+    An array is handed on as 7 numbers and a town as 35, so a call costs more than many a rule. It is compiled once more for each place
+    from which it is called, so a rule that is long and seldom needed stays a `rule`.
+    """
+    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Function, register_jitable(**options, forceinline=True)(function))
 
 
 def kernel(function: Function) -> Function:
     """Compile a function when it is first called, with the rules that it calls."""
-    return cast(Function, numba.njit(cache=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(function))
-
-
-def parallel_kernel(function: Function) -> Function:
-    """Likewise, with its `prange` loops on several threads."""
-    return cast(Function, numba.njit(cache=True, error_model="numpy", parallel=True)(function))
+    return cast(Function, numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False, no_cfunc_wrapper=True)(function))
 
 
 def is_on_disk(function: Any) -> bool:
@@ -53,11 +65,15 @@ class Bound:
 
     def __call__(self, *arguments: object) -> None:
         """Call the kernel. All calls must bring the same types as the first one: nothing looks again."""
+        self.entry(arguments)(*arguments)
+
+    def entry(self, arguments: tuple[object, ...]) -> Callable[..., object]:
+        """The compiled kernel for such arguments."""
         if self._entry is None:
             signature = tuple(numba.typeof(argument) for argument in arguments)
             self._function.compile(signature)
             self._entry = self._function.overloads[signature].entry_point
-        self._entry(*arguments)
+        return self._entry
 
 
 class Threads:
@@ -75,17 +91,22 @@ class Threads:
         if threads is not None and not 1 <= threads <= most:
             raise UsageError(f"threads must be 1 to {most} on this machine (found {threads})")
         self._threads = threads or most
+        self._others = ThreadPoolExecutor(self._threads - 1) if self._threads > 1 else None
 
-    def bound(self, alone: Callable[..., object], together: Callable[..., object]) -> Callable[..., None]:
-        """A kernel that is called with the number of envs and then its arguments: `together` where that pays, else `alone`."""
-        by_one, by_many = Bound(alone), Bound(together)
+    def bound(self, function: Callable[..., object]) -> Callable[..., None]:
+        """A kernel whose first argument are the envs that it works on: each thread takes its part of them, where they are enough."""
+        kernel = Bound(function)
 
-        def call(num_envs: int, *arguments: object) -> None:
-            if self._threads == 1 or num_envs < PARALLEL_FROM:
-                by_one(*arguments)
+        def call(envs: NDArray[np.int64], *arguments: object) -> None:
+            if self._others is None or len(envs) < PARALLEL_FROM:
+                kernel(envs, *arguments)
                 return
-            with self.limited():
-                by_many(*arguments)
+            entry = kernel.entry((envs, *arguments))
+            mine, *parts = np.array_split(envs, self._threads)
+            running = [self._others.submit(entry, part, *arguments) for part in parts]
+            entry(mine, *arguments)
+            for one in running:
+                one.result()
 
         return call
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from carla_rl.geometry import boxes_overlap
 from carla_rl.types import TICK_S, Infraction, ObjectKind
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule, rule
 from toy_env.events import record
 from toy_env.state import Record, Role
 
@@ -36,7 +36,7 @@ COLLISION_VEHICLE = np.int64(Infraction.COLLISION_VEHICLE)
 COLLISION_STATIC = np.int64(Infraction.COLLISION_STATIC)
 
 
-@rule
+@inline_rule
 def remember(world: Record, me: Record) -> None:
     """Keep an actor's place before it moves, if it is so near the ego that they may touch."""
     if abs(me.x - world.x) > NEAR_M or abs(me.y - world.y) > NEAR_M:
@@ -53,7 +53,7 @@ def take_back(me: Record) -> None:
     me.speed, me.acceleration = 0.0, 0.0
 
 
-@rule
+@inline_rule
 def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
     """Whether the ego overlaps an actor that stands at a pose."""
     reach = world.half_length + world.half_width + me.half_length + me.half_width
@@ -81,18 +81,20 @@ def count(world: Record, me: Record, ego_speed: float, events: Record, counts: R
     record(world, events, counts, kind, me.id, closing)
 
 
-@rule
+@inline_rule
 def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: float, events: Record, counts: Record) -> None:
     """Find what touches the ego after all have moved, count it, and take back the moves that led there."""
     ego_speed = world.speed
-    driven_in = False
+    touched, driven_in = False, False
     for k in range(world.actors):
         me = actors[k]
         if me.kind != NONE and touches(world, me, me.x, me.y, me.yaw):
             count(world, me, ego_speed, events, counts)
             if me.stuck_tick < 0:
                 me.stuck_tick = world.tick
-            driven_in = driven_in or touches(world, me, me.old_x, me.old_y, me.old_yaw)
+            touched, driven_in = True, driven_in or touches(world, me, me.old_x, me.old_y, me.old_yaw)
+    if not touched:
+        return
     if driven_in:
         world.x, world.y, world.yaw = old_x, old_y, old_yaw
         world.speed, world.yaw_rate = 0.0, 0.0
@@ -105,7 +107,7 @@ def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: 
             take_back(me)
 
 
-@rule
+@inline_rule
 def stands_hit(world: Record, me: Record) -> bool:
     """Whether an actor stands because the ego has touched it. After CLEAR_TICKS it is taken away: traffic comes back elsewhere."""
     if me.stuck_tick < 0:

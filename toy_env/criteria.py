@@ -10,7 +10,7 @@ import numpy as np
 
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule, rule
 from toy_env.events import NOBODY, record
 from toy_env.state import Record
 from toy_env.town import Town
@@ -40,13 +40,13 @@ ROUTE_TIMEOUT = np.int64(Infraction.ROUTE_TIMEOUT)
 MIN_SPEED = np.int64(Infraction.MIN_SPEED)
 
 
-@rule
+@inline_rule
 def has_passed(point: Record, world: Record) -> bool:
     """Whether the ego's centre is ahead of a route point, in the point's direction."""
     return bool((world.x - point.x) * point.cos + (world.y - point.y) * point.sin > 0.0)
 
 
-@rule
+@inline_rule
 def passed_point(points: Record, world: Record, current: int, window: int) -> int:
     """The last point passed among `current` and the next `window`; `current` if none is."""
     found = current
@@ -56,7 +56,7 @@ def passed_point(points: Record, world: Record, current: int, window: int) -> in
     return found
 
 
-@rule
+@inline_rule
 def complete(points: Record, world: Record) -> bool:
     """RouteCompletionTest: set the share of the route driven, in steps of 0.01 %. True when the destination is reached."""
     first = world.route_first
@@ -72,7 +72,7 @@ def complete(points: Record, world: Record) -> bool:
     return False
 
 
-@rule
+@inline_rule
 def judge_direction(town: Town, world: Record) -> None:
     """Set whether the ego is on a lane of the wrong direction. Judged when the lane changes; never inside junctions."""
     lane = world.lane
@@ -92,7 +92,7 @@ def judge_direction(town: Town, world: Record) -> None:
     world.judged_lane, world.judged_yaw = lane, yaw
 
 
-@rule
+@inline_rule
 def keep_lanes(town: Town, points: Record, world: Record, events: Record, counts: Record, beyond_m: float) -> None:
     """OutsideRouteLanesTest: add the way since the last tick to the way driven, and to the way outside the lanes if it was.
 
@@ -115,7 +115,7 @@ def keep_lanes(town: Town, points: Record, world: Record, events: Record, counts
                 record(world, events, counts, OUTSIDE_ROUTE_LANES, NOBODY, 0.0)
 
 
-@rule
+@inline_rule
 def keep_route(points: Record, world: Record) -> bool:
     """InRouteTest. True when the ego has left the route: too far from it now, or 15 m or more from it for more than 30 % of it."""
     first = world.route_first
@@ -136,14 +136,14 @@ def keep_route(points: Record, world: Record) -> bool:
     return bool(left)
 
 
-@rule
+@inline_rule
 def is_blocked(world: Record) -> bool:
     """ActorBlockedTest. Counts the ticks below 0.1 m/s."""
     world.still_ticks = world.still_ticks + 1 if world.speed < STILL_MPS else 0
     return bool(world.still_ticks > world.blocked_ticks)
 
 
-@rule
+@inline_rule
 def is_late(points: Record, world: Record) -> bool:
     """RouteTimeoutBehavior: 300 s, and for each metre of advance the time that it takes at 10 % of the speed limit; or the fixed limit."""
     if world.fixed_limit_s > 0.0:
@@ -156,7 +156,7 @@ def is_late(points: Record, world: Record) -> bool:
     return bool(world.tick * TICK_S > world.limit_s)
 
 
-@rule
+@inline_rule
 def keep_pace(world: Record, actors: Record, events: Record, counts: Record) -> None:
     """MinimumSpeedRouteTest: at each quarter of the route, the ego's mean speed as a share of the traffic's; an event below 1."""
     if not world.min_speed:

@@ -11,7 +11,7 @@ import numpy as np
 from carla_rl.geometry import to_local, wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import Infraction
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule, rule
 from toy_env.events import record
 from toy_env.signals import RED, light_state
 from toy_env.state import Record
@@ -86,7 +86,7 @@ def pass_sign(world: Record, entered: int, line: Record, events: Record, counts:
         record(world, events, counts, STOP_SIGN, entered, 0.0)
 
 
-@rule
+@inline_rule
 def pass_lines(town: Town, world: Record, events: Record, counts: Record) -> None:
     """Judge the stop line at the end of the ego's approach, if the ego is near it and heads across it."""
     if world.approach < 0:

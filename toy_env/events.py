@@ -3,7 +3,7 @@
 import numpy as np
 
 from carla_rl.types import Event, Infraction
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule, rule
 from toy_env.state import MAX_EVENTS, Record, Worlds
 
 NOBODY = np.int64(-1)
@@ -21,7 +21,7 @@ def record(world: Record, events: Record, counts: Record, kind: np.int64, other:
         world.events += 1
 
 
-@rule
+@inline_rule
 def share_outside(world: Record) -> float:
     """Share of the driven route outside the route's lanes."""
     return world.outside_m / world.lanes_m if world.lanes_m > 0.0 else 0.0

@@ -7,7 +7,7 @@ by what stands at the entry, then straight on before turning left, then first co
 import numpy as np
 
 from carla_rl.roads.network import Right
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule, rule
 from toy_env.signals import GREEN, YELLOW, light_state
 from toy_env.state import Record
 from toy_env.town import Town
@@ -69,7 +69,7 @@ def gives_way(
     return bool(other_key < my_key or (other_key == my_key and number < me.id))
 
 
-@rule
+@inline_rule
 def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
     """Whether a light or a stop sign holds `me`, whose front is `line_m` before the line. Notes a stop at a stop sign."""
     entry = town.lanes[me.entry].entry
@@ -85,7 +85,7 @@ def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
     return bool(state != GREEN)
 
 
-@rule
+@inline_rule
 def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
     """Whether actor j has to stay before the junction ahead of it."""
     me = actors[j]
@@ -112,7 +112,7 @@ def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
     return wait
 
 
-@rule
+@inline_rule
 def ego_is_held(town: Town, world: Record) -> bool:
     """Whether the ego, still before the line, has a red light."""
     signal = town.lanes[world.entry].signal

@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
 from toy_env import contact, criteria, playing, spawn, traffic, walkers
-from toy_env.compiled import kernel, parallel_kernel, rule
+from toy_env.compiled import inline_rule, kernel, rule
 from toy_env.crossings import pass_lines
 from toy_env.events import NOBODY, record
 from toy_env.progress import find_lane, find_marks, project
@@ -37,7 +36,7 @@ TIMEOUT = int(Ending.ROUTE_TIMEOUT)
 KINDS = len(Infraction)
 
 
-@rule
+@inline_rule
 def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer: float, brake: float) -> None:
     """Move the ego by one tick. A command beyond its range counts as its end."""
     press, release = vehicle.pedal_press_rate, vehicle.pedal_release_rate
@@ -52,7 +51,7 @@ def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer:
     world.speed = speed
 
 
-@rule
+@inline_rule
 def is_lost(world: Record, me: Record) -> bool:
     """Whether a vehicle or walker should be put elsewhere: too far from the ego, or stuck."""
     dx, dy = me.x - world.x, me.y - world.y
@@ -63,7 +62,7 @@ def is_lost(world: Record, me: Record) -> bool:
     return bool(me.still_ticks > JAM_TICKS and me.entry >= 0 and me.entry_m < 0.0)
 
 
-@rule
+@inline_rule
 def move_traffic(town: Town, world: Record, actors: Record) -> None:
     """Vehicles decide, then all move, so that the order of slots does not matter within a tick."""
     for k in range(world.vehicles):
@@ -98,7 +97,7 @@ def move_walkers(town: Town, world: Record, actors: Record) -> None:
                 spawn.spawn_walker(town, world, actors, k)
 
 
-@rule
+@inline_rule
 def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
     """Set the ego's place on route, lanes and before junctions; m beyond the edge of the nearest lane."""
     project(points, world)
@@ -106,7 +105,7 @@ def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
     return float(find_lane(points, town, world))
 
 
-@rule
+@inline_rule
 def judge(town: Town, points: Record, world: Record, actors: Record, events: Record, counts: Record, beyond_m: float) -> None:
     """All criteria after a tick, and the ending. Where several end the episode in one tick the order is that of the code."""
     completed = criteria.complete(points, world)
@@ -133,59 +132,33 @@ def judge(town: Town, points: Record, world: Record, actors: Record, events: Rec
     world.driving = ending == NONE
 
 
-@rule
-def advance(
-    town: Town,
-    vehicle: VehicleParameters,
-    points: NDArray[np.void],
-    marks: NDArray[np.void],
-    worlds: Worlds,
-    env: int,
-    control: NDArray[np.float64],
-) -> None:
-    """Advance one env by one tick, unless its episode has ended. `control` (3, N): throttle, steer, brake."""
-    world, actors, events, counts = worlds.world[env], worlds.actors[env], worlds.events[env], worlds.counts[env]
-    if not world.driving:
-        return
-    old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
-    move_traffic(town, world, actors)
-    move_walkers(town, world, actors)
-    playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
-    drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
-    world.tick += 1
-    contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
-    dx, dy = world.x - old_x, world.y - old_y
-    world.driven += math.sqrt(dx * dx + dy * dy)
-    world.acceleration = (world.speed - old_speed) / TICK_S
-    beyond_m = locate(town, points, marks, world)
-    judge(town, points, world, actors, events, counts, beyond_m)
-
-
 @kernel
 def tick(
+    envs: NDArray[np.int64],
     town: Town,
     vehicle: VehicleParameters,
     points: NDArray[np.void],
     marks: NDArray[np.void],
     worlds: Worlds,
-    envs: NDArray[np.int64],
     control: NDArray[np.float64],
 ) -> None:
-    """Advance the given envs, all in one town, by one tick."""
+    """Advance the given envs, all in one town, by one tick, unless their episode has ended. `control` (3, N): throttle, steer, brake."""
     for number in range(len(envs)):
-        advance(town, vehicle, points, marks, worlds, envs[number], control)
-
-
-@parallel_kernel
-def tick_parallel(
-    town: Town,
-    vehicle: VehicleParameters,
-    points: NDArray[np.void],
-    marks: NDArray[np.void],
-    worlds: Worlds,
-    envs: NDArray[np.int64],
-    control: NDArray[np.float64],
-) -> None:
-    """As `tick`, on as many threads as numba is set to use."""
-    for number in prange(len(envs)):
-        advance(town, vehicle, points, marks, worlds, envs[number], control)
+        env = envs[number]
+        world, actors, events, counts = worlds.world[env], worlds.actors[env], worlds.events[env], worlds.counts[env]
+        if not world.driving:
+            continue
+        old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
+        move_traffic(town, world, actors)
+        if world.walkers > 0:
+            move_walkers(town, world, actors)
+        if world.scripts > 0:
+            playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
+        drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
+        world.tick += 1
+        contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
+        dx, dy = world.x - old_x, world.y - old_y
+        world.driven += math.sqrt(dx * dx + dy * dy)
+        world.acceleration = (world.speed - old_speed) / TICK_S
+        beyond_m = locate(town, points, marks, world)
+        judge(town, points, world, actors, events, counts, beyond_m)

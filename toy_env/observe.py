@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from carla_rl.geometry import wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, SIGHT_M
-from toy_env.compiled import kernel, parallel_kernel, rule
+from toy_env.compiled import inline_rule, kernel
 from toy_env.events import share_outside
 from toy_env.routes import LINE_M
 from toy_env.signals import light_state
@@ -28,22 +27,22 @@ BLIND = 1.0e18
 """m^2, of an empty slot."""
 
 
-@rule
+@inline_rule
 def see_route(line: NDArray[np.float64], world: Record, out: NDArray[np.float32]) -> None:
     """Fill (ROUTE_POINTS, 2): the route from the ego's projection on, in the ego frame; straight on past the destination."""
-    c, s = math.cos(world.yaw), math.sin(world.yaw)
+    c, s, x, y = math.cos(world.yaw), math.sin(world.yaw), world.x, world.y
     first = int(world.s / LINE_M)
     share = world.s / LINE_M - first
     first += world.line_first
     for number in range(ROUTE_POINTS):
         k = first + number * STRIDE
-        dx = line[k, 0] + share * (line[k + 1, 0] - line[k, 0]) - world.x
-        dy = line[k, 1] + share * (line[k + 1, 1] - line[k, 1]) - world.y
+        dx = line[k, 0] + share * (line[k + 1, 0] - line[k, 0]) - x
+        dy = line[k, 1] + share * (line[k + 1, 1] - line[k, 1]) - y
         out[number, 0] = dx * c + dy * s
         out[number, 1] = dy * c - dx * s
 
 
-@rule
+@inline_rule
 def see_room(width: NDArray[np.float64], world: Record, out: NDArray[np.float32]) -> None:
     """Fill (ROUTE_POINTS, 3): how wide the road is at the points of the route that are seen."""
     first = world.line_first + int(world.s / LINE_M)
@@ -52,12 +51,12 @@ def see_room(width: NDArray[np.float64], world: Record, out: NDArray[np.float32]
             out[number, side] = width[first + number * STRIDE, side]
 
 
-@rule
+@inline_rule
 def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None:
     """Fill (M, 7) with the nearest actors, nearest first, ties by id; zeros beyond."""
-    c, s = math.cos(world.yaw), math.sin(world.yaw)
+    c, s, x, y = math.cos(world.yaw), math.sin(world.yaw), world.x, world.y
     for k in range(world.actors):
-        dx, dy = actors[k].x - world.x, actors[k].y - world.y
+        dx, dy = actors[k].x - x, actors[k].y - y
         actors[k].away = dx * dx + dy * dy if actors[k].kind != 0 else BLIND
     seen = 0
     for k in range(world.actors):
@@ -70,14 +69,14 @@ def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None
             if actors[j].away < me.away or (actors[j].away == me.away and actors[j].id < me.id):
                 row += 1
         if row < len(out):
-            dx, dy = me.x - world.x, me.y - world.y
+            dx, dy = me.x - x, me.y - y
             out[row, 0], out[row, 1] = dx * c + dy * s, dy * c - dx * s
             out[row, 2], out[row, 3] = wrap(me.yaw - world.yaw), me.speed
             out[row, 4], out[row, 5], out[row, 6] = me.half_length, me.half_width, me.kind
     out[seen:, :] = 0.0
 
 
-@rule
+@inline_rule
 def see_lights(town: Town, marks: Record, world: Record, light: NDArray[np.float32], stop_sign: NDArray[np.float32]) -> None:
     """Fill (2,) each: m from the ego's centre to the next light and its state, to the next stop sign and whether a stop is owed."""
     light[0], light[1], stop_sign[0], stop_sign[1] = SIGHT_M, 0.0, SIGHT_M, 0.0
@@ -96,7 +95,7 @@ def see_lights(town: Town, marks: Record, world: Record, light: NDArray[np.float
             stop_sign[0], stop_sign[1] = distance, 1.0 if owed else 0.0
 
 
-@rule
+@inline_rule
 def see_env(
     town: Town,
     line: NDArray[np.float64],
@@ -126,12 +125,12 @@ def see_env(
 
 @kernel
 def see(
+    envs: NDArray[np.int64],
     town: Town,
     line: NDArray[np.float64],
     width: NDArray[np.float64],
     marks: NDArray[np.void],
     worlds: Worlds,
-    envs: NDArray[np.int64],
     route: NDArray[np.float32],
     route_left: NDArray[np.float32],
     objects: NDArray[np.float32],
@@ -141,26 +140,6 @@ def see(
 ) -> None:
     """Fill the rows of the given envs, all in one town."""
     for number in range(len(envs)):
-        see_env(town, line, width, marks, worlds, envs[number], route, route_left, objects, light, stop_sign, room)
-
-
-@parallel_kernel
-def see_parallel(
-    town: Town,
-    line: NDArray[np.float64],
-    width: NDArray[np.float64],
-    marks: NDArray[np.void],
-    worlds: Worlds,
-    envs: NDArray[np.int64],
-    route: NDArray[np.float32],
-    route_left: NDArray[np.float32],
-    objects: NDArray[np.float32],
-    light: NDArray[np.float32],
-    stop_sign: NDArray[np.float32],
-    room: NDArray[np.float32],
-) -> None:
-    """As `see`, on as many threads as numba is set to use."""
-    for number in prange(len(envs)):
         see_env(town, line, width, marks, worlds, envs[number], route, route_left, objects, light, stop_sign, room)
 
 

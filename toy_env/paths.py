@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from carla_rl.geometry import wrap
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule, rule
 from toy_env.rng import pick
 from toy_env.state import Record
 from toy_env.town import Town
@@ -21,7 +21,7 @@ BRIDGE_M = 3.0
 """Things whose heights differ by more are on different roads."""
 
 
-@rule
+@inline_rule
 def next_lane(town: Town, seed: np.uint64, lane: int) -> int:
     """The lane that the actor with this seed takes at the end of `lane`, -1 where the road ends."""
     first = town.lanes[lane].succ_first
@@ -55,7 +55,7 @@ def nearest_sample(town: Town, x: float, y: float, z: float) -> int:
     return chosen
 
 
-@rule
+@inline_rule
 def put(town: Town, actor: Record) -> None:
     """Set the pose of an actor from its lane, s and lateral; its heading becomes the lane's. Its sample becomes the one before it."""
     k, first, last = actor.sample, town.lanes[actor.lane].first, town.lanes[actor.lane].last - 1

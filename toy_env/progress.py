@@ -3,7 +3,7 @@
 import math
 
 from carla_rl.geometry import to_local, wrap
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule
 from toy_env.paths import CLEAR, nearest_sample
 from toy_env.state import Record
 from toy_env.town import Town
@@ -21,7 +21,7 @@ ON_ROUTE_M = 6.0
 """An ego farther from its route is not expected to follow it through a junction."""
 
 
-@rule
+@inline_rule
 def project(points: Record, world: Record) -> None:
     """Set the ego's place beside the route: near, s, lateral, heading_error, speed_limit and z.
 
@@ -52,7 +52,7 @@ def project(points: Record, world: Record) -> None:
     world.speed_limit = a.speed_limit
 
 
-@rule
+@inline_rule
 def find_marks(points: Record, marks: Record, town: Town, world: Record) -> None:
     """Set the next stop line of the route, and the junction that others see the ego in or coming to."""
     end = world.mark_first + world.mark_count
@@ -75,7 +75,7 @@ def find_marks(points: Record, marks: Record, town: Town, world: Record) -> None
             world.entry, world.entry_m = mark.lane, mark.s - world.s
 
 
-@rule
+@inline_rule
 def find_lane(points: Record, town: Town, world: Record) -> float:
     """Set the lane under the ego and the last one outside junctions. Returns m that the ego's centre is beyond the lane's edge.
 

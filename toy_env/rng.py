@@ -5,7 +5,7 @@ The mix is SplitMix64's finalizer (Steele, Lea and Flood 2014). Knows nothing of
 
 import numpy as np
 
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_A = np.uint64(0xBF58476D1CE4E5B9)
@@ -18,7 +18,7 @@ SHIFT_11 = np.uint64(11)
 UNIT = 2.0**-53
 
 
-@rule
+@inline_rule
 def mix(seed: np.uint64, number: int) -> np.uint64:
     """A number that depends on every bit of `seed` and `number`."""
     z = seed + (np.uint64(number) + np.uint64(1)) * GOLDEN
@@ -27,13 +27,13 @@ def mix(seed: np.uint64, number: int) -> np.uint64:
     return z ^ (z >> SHIFT_31)
 
 
-@rule
+@inline_rule
 def uniform(seed: np.uint64, number: int) -> float:
     """Draw `number` of the stream `seed`, in [0, 1)."""
     return float(mix(seed, number) >> SHIFT_11) * UNIT
 
 
-@rule
+@inline_rule
 def pick(seed: np.uint64, number: int, count: int) -> int:
     """Draw `number` of the stream `seed`, one of 0 .. count - 1."""
     return min(int(uniform(seed, number) * count), count - 1)

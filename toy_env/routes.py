@@ -13,6 +13,7 @@ from carla_rl.roads.network import Right, Roads
 from carla_rl.roads.route import Route
 from carla_rl.scenario.script import Path
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, RoomColumn
+from toy_env.state import aligned
 
 POINT = np.dtype(
     [
@@ -69,7 +70,7 @@ class RoutePool:
     def __init__(self) -> None:
         self._known: dict[int, tuple[Route, Slice]] = {}
         self._paths: dict[int, tuple[Path, int]] = {}
-        self._points = np.zeros(4096, POINT)
+        self._points = aligned((4096,), POINT)
         self._marks = np.zeros(256, MARK)
         self._line = np.zeros((4096, 2))
         self._room = np.zeros((4096, len(RoomColumn)))
@@ -163,7 +164,7 @@ def _longer(rows: Rows, needed: int) -> Rows:
     """The same rows in an array that holds `needed` of them."""
     if needed <= len(rows):
         return rows
-    larger = np.zeros((max(needed, 2 * len(rows)), *rows.shape[1:]), rows.dtype)
+    larger = aligned((max(needed, 2 * len(rows)), *rows.shape[1:]), rows.dtype)
     larger[: len(rows)] = rows
     return larger
 

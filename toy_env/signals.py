@@ -3,7 +3,7 @@
 import numpy as np
 
 from carla_rl.types import LightState
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule
 from toy_env.rng import pick
 from toy_env.state import Record
 from toy_env.town import Town
@@ -22,7 +22,7 @@ RED = int(LightState.RED)
 LIGHTS_STREAM = np.uint64(0x11687)
 
 
-@rule
+@inline_rule
 def phase_state(tick: int, phase: int, phases: int) -> int:
     """`LightState` of a signal of `phase` at `tick` of its junction's cycle of `phases` phases."""
     into = tick % (phases * PHASE_TICKS) - phase * PHASE_TICKS
@@ -31,7 +31,7 @@ def phase_state(tick: int, phase: int, phases: int) -> int:
     return GREEN if into < GREEN_TICKS else YELLOW
 
 
-@rule
+@inline_rule
 def light_state(town: Town, world: Record, signal: int) -> int:
     """`LightState` of a signal in this world now: each junction's cycle starts somewhere else, unless a script holds it."""
     light = town.signals[signal]

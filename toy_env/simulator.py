@@ -19,7 +19,7 @@ from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, Control, Event, Ints, Needs, Observation, Scene, SimulatorKind, Step
 from toy_env import events, views
 from toy_env.compiled import Bound, Threads
-from toy_env.kernel import tick, tick_parallel
+from toy_env.kernel import tick
 from toy_env.reset import check_start, start, write
 from toy_env.routes import RoutePool
 from toy_env.scripted import Compiled, ScriptPool, rows_for, unplayable
@@ -78,6 +78,7 @@ class ToySimulator:
         self._needs = needs
         self._networks = networks
         self._vehicle = vehicle or VehicleModel()
+        self._parameters = self._vehicle.parameters
         self._worlds = allocate(num_envs, 8, 1, 1)
         self._routes = RoutePool()
         self._scripts = ScriptPool()
@@ -85,7 +86,7 @@ class ToySimulator:
         self._episodes: list[Episode | None] = [None] * num_envs
         self._groups: list[tuple[Loaded, NDArray[np.int64]]] = []
         self._shared = Threads(threads)
-        self._tick, self._start = self._shared.bound(tick, tick_parallel), Bound(start)
+        self._tick, self._start = self._shared.bound(tick), Bound(start)
         self._views = views.Views(needs, self._shared)
         self._pictures = _pictures() if needs.cameras else None
         self.info = SimulatorInfo(
@@ -143,9 +144,7 @@ class ToySimulator:
         """
         pedals = self._pedals(control)
         for loaded, rows in self._groups:
-            self._tick(
-                len(rows), loaded.town, self._vehicle.parameters, self._routes.points, self._routes.marks, self._worlds, rows, pedals
-            )
+            self._tick(rows, loaded.town, self._parameters, self._routes.points, self._routes.marks, self._worlds, pedals)
         return self._views.step(self._worlds)
 
     def observe(self) -> Observation:
@@ -210,11 +209,11 @@ class ToySimulator:
 
     def _pedals(self, control: Control) -> NDArray[np.float64]:
         """(3, N): throttle, steer, brake, checked."""
-        pedals = np.empty((3, self.num_envs))
-        for row, values in zip(pedals, (control.throttle, control.steer, control.brake), strict=True):
+        wanted = control.throttle, control.steer, control.brake
+        for values in wanted:
             if np.shape(values) != (self.num_envs,):
                 raise ValueError(f"control must hold {self.num_envs} values of throttle, steer and brake (found shape {np.shape(values)})")
-            row[:] = values
+        pedals = np.array(wanted, np.float64)
         if not math.isfinite(float(pedals.sum())):
             env = int(np.flatnonzero(~np.isfinite(pedals).all(axis=0))[0])
             throttle, steer, brake = pedals[:, env]

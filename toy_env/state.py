@@ -4,6 +4,7 @@ A kernel reads and writes one env at a time, so all that belongs to an env lies 
 Units are metres, radians, seconds and m/s, the frame is the map's, unless a field says otherwise.
 """
 
+import math
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from carla_rl.types import Infraction
 Record = Any
 """A row of one of the arrays below inside a kernel: fields are attributes, and writing one writes the array."""
 
+LINE_BYTES = 64
+"""Of a cache."""
 MAX_EVENTS = 64
 """Infractions of an episode that are kept with time and place; beyond them only the counts grow."""
 
@@ -35,23 +38,34 @@ class Role(IntEnum):
 
 WORLD = np.dtype(
     [
-        ("seed", "u8"),
+        # what is told of every env in every tick
         ("tick", "i8"),
         ("ending", "i8"),  # an `Ending`
-        ("begun", "?"),  # the reset is done
-        ("driving", "?"),  # reset and not ended
         # ego
         ("x", "f8"),
         ("y", "f8"),
-        ("z", "f8"),
         ("yaw", "f8"),
         ("speed", "f8"),
         ("yaw_rate", "f8"),
         ("acceleration", "f8"),
+        # beside its route and of the criteria
+        ("driven", "f8"),
+        ("completion", "f8"),  # 0..1, in steps of 0.0001
+        ("start_s", "f8"),  # where the episode starts on its route
+        ("end_s", "f8"),
+        ("lanes_m", "f8"),
+        ("outside_m", "f8"),
+        ("lateral", "f8"),  # of the ego from the route, positive to the left
+        ("heading_error", "f8"),
+        ("speed_limit", "f8"),
+        ("seed", "u8"),
+        ("begun", "?"),  # the reset is done
+        ("driving", "?"),  # reset and not ended
+        # the ego otherwise
+        ("z", "f8"),
         ("throttle", "f8"),  # pedals and wheel where they are, a little behind their commands
         ("steer", "f8"),
         ("brake", "f8"),
-        ("driven", "f8"),
         ("half_length", "f8"),
         ("half_width", "f8"),
         ("lane", "i8"),  # driving lane nearest to the ego's centre, -1 where none is near
@@ -64,23 +78,15 @@ WORLD = np.dtype(
         ("mark_first", "i8"),
         ("mark_count", "i8"),
         ("line_first", "i8"),  # likewise of the pool's `line`
-        ("start_s", "f8"),  # where the episode starts
-        ("end_s", "f8"),
         # the ego beside the route
         ("near", "i8"),  # point before the ego's projection
         ("s", "f8"),  # of the projection
-        ("lateral", "f8"),  # positive to the left
-        ("heading_error", "f8"),
-        ("speed_limit", "f8"),
         ("next_mark", "i8"),  # first mark that is not behind the ego's centre
         ("entry", "i8"),  # junction lane of the route around or ahead of the ego, -1 where none is near
         ("entry_m", "f8"),  # from the ego's centre to its start; negative inside
         # criteria, each with its own place on the route as the leaderboard has it
         ("passed", "i8"),
-        ("completion", "f8"),  # 0..1, in steps of 0.0001
         ("lanes_point", "i8"),
-        ("lanes_m", "f8"),
-        ("outside_m", "f8"),
         ("outside", "?"),
         ("wrong_way", "?"),
         ("outside_event", "i8"),
@@ -130,7 +136,7 @@ WORLD = np.dtype(
 
 ACTOR = np.dtype(
     [
-        # what moves it every tick
+        # where it is: all that others look at
         ("kind", "i4"),  # an `ObjectKind`, 0 where the slot is empty
         ("role", "i4"),  # a `Role`
         ("x", "f8"),
@@ -138,32 +144,32 @@ ACTOR = np.dtype(
         ("z", "f8"),
         ("yaw", "f8"),
         ("speed", "f8"),
-        ("acceleration", "f8"),  # of traffic: what it decided
         ("s", "f8"),  # place on its lane
+        ("lane", "i4"),
+        ("sample", "i4"),  # the lane's sample before it
+        # what moves it every tick
+        ("acceleration", "f8"),  # of traffic: what it decided
         ("lateral", "f8"),  # m to the left of the lane's centre
-        ("lane", "i8"),
-        ("sample", "i8"),  # the lane's sample before it
-        ("entry_m", "f8"),  # from its centre to the start of `entry`; negative inside
-        ("still_ticks", "i8"),
         ("half_length", "f8"),
         ("half_width", "f8"),
-        ("id", "i8"),
-        # what it decides with
+        ("entry_m", "f8"),  # from its centre to the start of `entry`; negative inside
         ("entry", "i8"),  # junction lane ahead or around it, -1 where none is near
-        ("seed", "u8"),
-        ("eagerness", "f8"),  # its own share of the desired speed
-        ("stop_done", "i8"),  # the junction lane at whose stop sign it has stopped
-        ("brake_until", "i4"),  # tick: brakes hard until then
-        ("draws", "i4"),  # of the stream `seed` so far
+        ("still_ticks", "i8"),
+        ("stuck_tick", "i4"),  # since when it lies against the ego, -1: it does not
         ("held", "?"),  # a light or a stop sign holds it before `entry`
-        # pedestrians
-        ("mode", "i1"),
+        # what it decides with
+        ("mode", "i1"),  # of pedestrians
         ("direction", "i1"),  # +1 along the lane, -1 against it
         ("side", "i1"),  # while crossing: +1 to the left, -1 to the right
-        ("mode_tick", "i4"),  # when the mode began
-        # contact with the ego
-        ("stuck_tick", "i4"),  # since when it lies against the ego, -1: it does not
-        ("hit_tick", "i4"),  # of the last counted collision, -1: none
+        ("away", "f8"),  # m^2 from the ego when it was last seen
+        ("id", "i8"),
+        ("seed", "u8"),
+        ("eagerness", "f8"),  # its own share of the desired speed
+        ("stop_done", "i4"),  # the junction lane at whose stop sign it has stopped
+        ("brake_until", "i4"),  # tick: brakes hard until then
+        ("draws", "i4"),  # of the stream `seed` so far
+        ("mode_tick", "i4"),  # when a pedestrian's mode began
+        # the last counted collision with the ego
         ("hit_x", "f8"),  # where the ego was then
         ("hit_y", "f8"),
         # near the ego: where it was a tick ago, to take a move back
@@ -172,12 +178,14 @@ ACTOR = np.dtype(
         ("old_yaw", "f8"),
         ("old_s", "f8"),
         ("old_lateral", "f8"),
-        ("old_lane", "i8"),
-        ("old_sample", "i8"),
-        ("away", "f8"),  # m^2 from the ego when it was last seen
+        ("old_lane", "i4"),
+        ("old_sample", "i4"),
+        ("hit_tick", "i8"),  # of the last counted collision, -1: none
+        ("spare", "i8"),  # fills the line
     ],
     align=True,
 )
+"""256 bytes, 4 lines of a cache: what all look at, what every tick moves, what is decided with now and then, what is seldom needed."""
 
 SCRIPT = np.dtype(
     [
@@ -278,11 +286,20 @@ class Worlds(NamedTuple):
     """(N, len(Infraction))."""
 
 
+def aligned(shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic]) -> NDArray[Any]:
+    """Zeros whose first byte is the first of a line of the cache, so that a record of a line's size lies in one."""
+    dtype = np.dtype(kind)
+    size = math.prod(shape) * dtype.itemsize
+    room = np.zeros(size + LINE_BYTES, np.uint8)
+    first = -room.ctypes.data % LINE_BYTES
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
 def allocate(num_envs: int, actors: int, scripts: int, parts: int) -> Worlds:
     """Worlds in which nothing drives yet."""
     return Worlds(
-        np.zeros(num_envs, WORLD),
-        np.zeros((num_envs, actors), ACTOR),
+        aligned((num_envs,), WORLD),
+        aligned((num_envs, actors), ACTOR),
         np.zeros((num_envs, scripts), SCRIPT),
         np.zeros((num_envs, parts), PART),
         np.zeros((num_envs, MAX_EVENTS), EVENT),
@@ -299,6 +316,6 @@ def _wider(rows: NDArray[np.void], columns: int) -> NDArray[np.void]:
     """The same rows with at least so many columns."""
     if columns <= rows.shape[1]:
         return rows
-    wider = np.zeros((len(rows), columns), rows.dtype)
+    wider = aligned((len(rows), columns), rows.dtype)
     wider[:, : rows.shape[1]] = rows
     return wider

@@ -7,7 +7,7 @@ each at its own tick, and keeps its acceleration in between: its reaction time.
 import math
 
 from carla_rl.types import TICK_S, ObjectKind
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule
 from toy_env.junctions import must_wait
 from toy_env.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M, gap_on_path, next_lane, put
 from toy_env.state import Record, Role
@@ -48,7 +48,7 @@ PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
 TRAFFIC = int(Role.TRAFFIC)
 
 
-@rule
+@inline_rule
 def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float) -> float:
     """Acceleration in m/s^2 of a vehicle that wishes to go `wish` m/s and follows something `gap` m ahead of its bumper."""
     ratio = speed / max(wish, 0.5)
@@ -61,7 +61,7 @@ def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float
     return max(IDM_ACCEL * (free - near * near), -HARDEST_BRAKE)
 
 
-@rule
+@inline_rule
 def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[float, int, float, int, float]:
     """What the path itself asks, and where it leads: (speed in m/s, next lane or -1, m from the centre to its start, the lane after, m).
 
@@ -99,12 +99,24 @@ def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[flo
     return math.sqrt(square), following, following_m, third, third_m
 
 
-@rule
+@inline_rule
 def gap_to(
-    town: Town, me: Record, reach: float, straight_m: float, x: float, y: float, yaw: float, half_length: float, half_width: float
+    town: Town,
+    me: Record,
+    c: float,
+    s: float,
+    reach: float,
+    straight_m: float,
+    x: float,
+    y: float,
+    yaw: float,
+    half_length: float,
+    half_width: float,
 ) -> tuple[float, float]:
-    """As `gap_on_path`, for a box on the way ahead: the lane is straight for `straight_m` m, and what is beside that is not on the path."""
-    c, s = math.cos(me.yaw), math.sin(me.yaw)
+    """As `gap_on_path`, for a box on the way ahead: the lane is straight for `straight_m` m, and what is beside that is not on the path.
+
+    `c` and `s` are cosine and sine of the own heading.
+    """
     ahead, aside = (x - me.x) * c + (y - me.y) * s, (y - me.y) * c - (x - me.x) * s
     if ahead < -1.0:
         return CLEAR, 0.0
@@ -117,7 +129,7 @@ def gap_to(
     return gap, turned
 
 
-@rule
+@inline_rule
 def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     """Set the acceleration of vehicle j from all that it sees."""
     me = actors[j]
@@ -133,9 +145,10 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     junction = town.lanes[me.entry].junction if me.entry >= 0 else -2
     straight_m = town.samples[me.sample].straight_m - (me.s - town.samples[me.sample].s)
     far = (reach + 3.0) * (reach + 3.0)
+    c, s = math.cos(me.yaw), math.sin(me.yaw)
     dx, dy = world.x - me.x, world.y - me.y
     if dx * dx + dy * dy <= far and abs(world.z - me.z) <= BRIDGE_M:
-        gap, along = gap_to(town, me, reach, straight_m, world.x, world.y, world.yaw, world.half_length, world.half_width)
+        gap, along = gap_to(town, me, c, s, reach, straight_m, world.x, world.y, world.yaw, world.half_length, world.half_width)
         if gap < CLEAR:
             pull = min(pull, idm(me.speed, wish, gap, max(0.0, world.speed * along), world.headway_s))
     for k in range(world.actors):
@@ -145,8 +158,8 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
             continue
         gap, along = CLEAR, 1.0
         # other traffic is on the path, or on a lane that crosses it in a junction, or of no concern
-        if other.role != TRAFFIC or (town.lanes[other.lane].junction == junction and other.lane != me.lane):
-            gap, along = gap_to(town, me, reach, straight_m, other.x, other.y, other.yaw, other.half_length, other.half_width)
+        if other.role != TRAFFIC or (junction >= 0 and other.lane != me.lane and town.lanes[other.lane].junction == junction):
+            gap, along = gap_to(town, me, c, s, reach, straight_m, other.x, other.y, other.yaw, other.half_length, other.half_width)
             if other.kind == PEDESTRIAN:
                 gap -= PEDESTRIAN_ROOM_M
         elif other.lane == me.lane and other.s > me.s:
@@ -163,7 +176,7 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     me.acceleration = pull
 
 
-@rule
+@inline_rule
 def move(town: Town, me: Record) -> bool:
     """Drive one tick along the lanes. False where the road has ended."""
     after = max(me.speed + me.acceleration * TICK_S, 0.0)
@@ -173,12 +186,13 @@ def move(town: Town, me: Record) -> bool:
     me.entry_m -= way
     me.speed = after
     me.still_ticks = me.still_ticks + 1 if after < SLOW_MPS else 0
-    while me.s >= town.lanes[me.lane].length:
-        lane = next_lane(town, me.seed, me.lane)
-        if lane < 0:
+    lane: int = me.lane
+    while me.s >= town.lanes[lane].length:
+        following = next_lane(town, me.seed, lane)
+        if following < 0:
             return False
-        me.s -= town.lanes[me.lane].length
-        me.lane = lane
-        me.sample = town.lanes[lane].first
+        me.s -= town.lanes[lane].length
+        lane = following
+        me.lane, me.sample = lane, town.lanes[lane].first
     put(town, me)
     return True

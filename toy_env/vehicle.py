@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from carla_rl.types import TICK_S
-from toy_env.compiled import rule
+from toy_env.compiled import inline_rule
 
 
 class VehicleParameters(NamedTuple):
@@ -82,14 +82,14 @@ class VehicleModel:
         return VehicleParameters(**asdict(self))
 
 
-@rule
+@inline_rule
 def follow(value: float, command: float, up: float, down: float) -> float:
     """A pedal or wheel after a tick in which it follows its command: by `up` 1/s away from zero, by `down` 1/s towards it."""
     rate = up if abs(command) > abs(value) and command * value >= 0.0 else down
     return value + min(max(command - value, -rate * TICK_S), rate * TICK_S)
 
 
-@rule
+@inline_rule
 def steer_limit(vehicle: VehicleParameters, speed: float) -> float:
     """Share of the wheel's range that can be used at a speed in m/s."""
     kmh = 3.6 * speed
@@ -100,7 +100,7 @@ def steer_limit(vehicle: VehicleParameters, speed: float) -> float:
     return vehicle.steer_limit_60 + (vehicle.steer_limit_120 - vehicle.steer_limit_60) * min((kmh - 60.0) / 60.0, 1.0)
 
 
-@rule
+@inline_rule
 def bicycle(
     vehicle: VehicleParameters, yaw: float, speed: float, throttle: float, steer: float, brake: float
 ) -> tuple[float, float, float, float]:

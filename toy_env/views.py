@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from carla_rl.types import ROUTE_POINTS, Ego, Facts, Needs, Observation, RoomColumn, Scene, Step
 from toy_env.compiled import Bound, Threads
-from toy_env.observe import COLUMNS, TOLD, see, see_parallel, see_signals, tell
+from toy_env.observe import COLUMNS, TOLD, see, see_signals, tell
 from toy_env.routes import RoutePool
 from toy_env.state import Worlds
 from toy_env.town import Town
 
+ROOM_COLUMNS = len(RoomColumn)
 Groups = Sequence[tuple[Town, NDArray[np.int64]]]
 """Envs that drive in the same town, as kernels take it."""
 
@@ -27,7 +28,7 @@ class Views:
 
     def __init__(self, needs: Needs, threads: Threads) -> None:
         self._needs = needs
-        self._see, self._see_signals, self._tell = threads.bound(see, see_parallel), Bound(see_signals), Bound(tell)
+        self._see, self._see_signals, self._tell = threads.bound(see), Bound(see_signals), Bound(tell)
 
     def step(self, worlds: Worlds) -> Step:
         """The state of all envs; an env that was never reset is at the origin with ending NONE."""
@@ -59,23 +60,19 @@ class Views:
         """What the needs ask for."""
         world, needs = worlds.world, self._needs
         num_envs = len(world)
-
-        def rows_for(wanted: bool, *shape: int) -> NDArray[np.float32]:
-            return np.zeros((num_envs if wanted else 0, *shape), np.float32)
-
-        route, route_left = rows_for(needs.route, ROUTE_POINTS, 2), rows_for(needs.route)
-        objects = rows_for(needs.objects > 0, needs.objects, COLUMNS)
-        light, stop_sign = rows_for(needs.lights, 2), rows_for(needs.lights, 2)
-        room = rows_for(needs.room, ROUTE_POINTS, len(RoomColumn))
+        routed, lit, roomed = num_envs if needs.route else 0, num_envs if needs.lights else 0, num_envs if needs.room else 0
+        route, route_left = np.zeros((routed, ROUTE_POINTS, 2), np.float32), np.zeros(routed, np.float32)
+        objects = np.zeros((num_envs if needs.objects else 0, needs.objects, COLUMNS), np.float32)
+        light, stop_sign = np.zeros((lit, 2), np.float32), np.zeros((lit, 2), np.float32)
+        room = np.zeros((roomed, ROUTE_POINTS, ROOM_COLUMNS), np.float32)
         for town, rows in groups:
             self._see(
-                len(rows),
+                rows,
                 town,
                 routes.line,
                 routes.room,
                 routes.marks,
                 worlds,
-                rows,
                 route,
                 route_left,
                 objects,

@@ -8,6 +8,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
 from toy_env.compiled import PARALLEL_FROM, Bound, Threads, is_on_disk, rule
@@ -48,17 +49,35 @@ def test_threads_are_those_asked_for() -> None:
 
 
 def test_few_envs_stay_on_one_thread() -> None:
-    used: list[str] = []
+    used: list[int] = []
 
-    def kernel(name: str) -> Any:
-        entry = SimpleNamespace(entry_point=lambda *_: used.append(name))
-        return SimpleNamespace(compile=lambda _: None, overloads={(numba.typeof(1.0),): entry})
+    def work(envs: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        used.append(len(envs))
+        values[envs] += 1.0
 
     most = numba.config.NUMBA_NUM_THREADS
-    call = Threads(None).bound(kernel("alone"), kernel("together"))
-    call(PARALLEL_FROM - 1, 1.0)
-    call(PARALLEL_FROM, 1.0)
-    assert used == (["alone", "together"] if most > 1 else ["alone", "alone"])
+    values = np.zeros(PARALLEL_FROM)
+    envs = np.arange(PARALLEL_FROM)
+    signature = numba.typeof(envs), numba.typeof(values)
+    call = Threads(None).bound(SimpleNamespace(compile=lambda _: None, overloads={signature: SimpleNamespace(entry_point=work)}))
+    call(envs[1:], values)
+    assert used == [PARALLEL_FROM - 1]
+    call(envs, values)
+    assert len(used) == 1 + most
+    assert values.tolist() == [1.0] + [2.0] * (PARALLEL_FROM - 1)
+
+
+def test_a_fault_on_another_thread_is_told() -> None:
+    def work(envs: NDArray[np.int64]) -> None:
+        if envs[-1] == PARALLEL_FROM - 1:
+            raise ValueError("the last env")
+
+    envs = np.arange(PARALLEL_FROM)
+    call = Threads(None).bound(
+        SimpleNamespace(compile=lambda _: None, overloads={(numba.typeof(envs),): SimpleNamespace(entry_point=work)})
+    )
+    with pytest.raises(ValueError, match="the last env"):
+        call(envs)
 
 
 def test_a_kernel_is_cold_until_it_is_on_disk(tmp_path: Path) -> None:
