@@ -35,14 +35,16 @@ from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
 from carla_rl.records.atomic import append_lines, write_json
 from carla_rl.reward import RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import TrainingSampler
+from carla_rl.warm_start import WarmStartConfig
 
 
 class TrainConfig(Config):
-    """Everything that a training run is told. A file of it is TOML: the tables `[ppo]`, `[delta]`, `[reward]`, and the fields here."""
+    """Everything that a training run is told. A file of it is TOML: a table for each of the first four, and the fields."""
 
     ppo: PPOConfig = PPOConfig()
     delta: DeltaConfig = DeltaConfig()
     reward: RewardConfig = RewardConfig()
+    warm_start: WarmStartConfig = WarmStartConfig()
     mid_route: float = Field(default=0.7, ge=0, le=1, description="share of the training episodes that start in the middle of their route")
     validate_every: int = Field(default=20, ge=1, description="updates between two drives of the validation suite")
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the heads, the action noise, the minibatches and the draw of episodes")
@@ -142,7 +144,7 @@ class Training:
             append_lines(self.folder / "episodes.jsonl", *lines)
 
     def _validate(self, trainer: Trainer, board: SummaryWriter) -> Mapping[str, Any]:
-        """Drive the validation suite with the policy's mean; the best so far goes to best.pt. Update 0 is SFT itself."""
+        """Drive the validation suite with the policy's mean; the best so far goes to best.pt. Update 0 is the drive before PPO."""
         assert self._parts.validate is not None
         summary = summarize(self._parts.validate(self._parts.policy))
         self._validations.append({"update": trainer.update, "decisions": trainer.decisions, **summary})

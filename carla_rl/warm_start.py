@@ -41,14 +41,14 @@ class WarmStartConfig(Config):
     lr: float = Field(default=3e-3, gt=0, le=1, description="AdamW's highest learning rate; it warms up, then falls along a cosine")
     weight_decay: float = Field(default=1e-4, ge=0, description="AdamW's weight decay")
     max_grad_norm: float = Field(default=1.0, gt=0, description="largest gradient norm")
-    nll: float = Field(default=1.0, ge=0, description="weight of the negative log-likelihood of the expert's correction, nats")
+    nll: float = Field(default=0.1, ge=0, description="weight of the negative log-likelihood of the expert's correction, nats")
     mse: float = Field(default=1.0, ge=0, description="weight of the squared error of the corrected plan, m^2")
     kl: float = Field(default=0.01, ge=0, description="weight of the KL to a correction of zero, nats")
     log_std_least: float = Field(
         default=-2.3,
         ge=LOG_STD_RANGE[0],
         le=LOG_STD_RANGE[1],
-        description="a log standard deviation is not learned below this: PPO goes on with a learned one and still has to explore",
+        description="a log standard deviation is not drawn below this: PPO goes on with a learned one and still has to explore",
     )
     held_out: float = Field(default=0.1, gt=0, lt=1, description="share of the episodes that the head never learns from")
 
@@ -159,9 +159,9 @@ class WarmStart:
                 lr = float(schedule.get_last_lr()[0])
                 means = self._epoch(np.array_split(order.permutation(len(self._train.targets)), steps), optimizer, schedule)
                 reports.append(self._judged(len(reports), means, lr))
-                progress(reports[-1])
                 if reports[-1].ade < chosen.ade:
                     chosen, best = reports[-1], self._weights()
+                progress(reports[-1])
         finally:
             for tensor, kept in zip(self._learned, best, strict=True):
                 tensor.data.copy_(kept)
@@ -174,7 +174,8 @@ class WarmStart:
         config, sums = self._config, np.zeros(4)
         for rows in batches:
             frames = self._train.take(rows)
-            found = terms(*self._distribution(frames.features), frames, self._policy.basis, self._policy.config)
+            mean, log_std = self._distribution(frames.features)
+            found = terms(mean, log_std, frames, self._policy.basis, self._policy.config, log_std_least=config.log_std_least)
             loss = config.nll * found.nll + config.mse * found.mse + config.kl * found.kl
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -199,7 +200,7 @@ class WarmStart:
         """Mean (B, K) and log standard deviation, (K,) or (B, K), as they are learned."""
         mean, log_std = self._policy.distribution(features)
         log_std = self._log_std if self._policy.scheduled else log_std
-        return mean, log_std.clamp(self._config.log_std_least, LOG_STD_RANGE[1])
+        return mean, log_std.clamp(max=LOG_STD_RANGE[1])
 
     def _mean(self) -> Tensor:
         """(B, K) for the held-out frames."""

@@ -11,7 +11,15 @@ import typer
 from rich.markup import escape
 
 import carla_rl
-from carla_rl.cli import commands_bench, commands_data, commands_demo, commands_evaluate, commands_results, commands_train
+from carla_rl.cli import (
+    commands_bench,
+    commands_data,
+    commands_demo,
+    commands_evaluate,
+    commands_results,
+    commands_train,
+    commands_warm_start,
+)
 from carla_rl.cli.console import stderr
 from carla_rl.errors import RunFailure, UsageError
 
@@ -44,6 +52,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 app.command("demo", rich_help_panel="The whole story")(commands_demo.demo)
 app.command("record", rich_help_panel="Data and cloning")(commands_data.record)
 app.command("sft", rich_help_panel="Data and cloning")(commands_data.sft)
+app.command("warm-start", rich_help_panel="Data and cloning")(commands_warm_start.warm_start)
 app.command("offline", rich_help_panel="Data and cloning")(commands_data.offline)
 app.command("plan", rich_help_panel="Data and cloning")(commands_data.plan)
 app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluate)

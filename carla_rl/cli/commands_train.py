@@ -13,16 +13,15 @@ from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent
 from carla_rl.build import make_controller, make_expert
-from carla_rl.checkpoint import load_sft
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stderr, stdout
+from carla_rl.cli.heads import FILE, headline, make_heads, prepare_warm_start, sentence, show_warm_start
 from carla_rl.cli.setup import Bank, fitting_controller, make_bank, policy_record
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import Parts, drive
 from carla_rl.interfaces import Policy
 from carla_rl.metrics.result import EpisodeResult
-from carla_rl.policies.residual import ResidualPolicy
-from carla_rl.policies.sft import FrozenSft
+from carla_rl.records.atomic import write_json
 from carla_rl.records.run import TRAINING, start_run
 from carla_rl.scenario.sampler import TrainingSampler
 from carla_rl.scenario.suite import overlap
@@ -39,7 +38,18 @@ def train(
         str | None,
         typer.Option("--validation", metavar="NAME|FILE", help="Suite to drive now and then; the best checkpoint on it is kept."),
     ] = None,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML with tables ppo, delta, reward.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="TOML with tables ppo, delta, reward, warm_start.")
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--warm-start", metavar="GLOB", help="Recorded episodes that the delta head learns from before PPO; a folder or a pattern."
+        ),
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", metavar="FILE", help="Start from the heads of this RL checkpoint of the same SFT model.")
+    ] = None,
     decisions: Annotated[int | None, typer.Option("--decisions", min=1, help="Decisions to train on, all envs together.")] = None,
     num_envs: Annotated[
         int | None, typer.Option("--num-envs", min=1, max=options.MOST_ENVS, help="Worlds driven at once; part of the algorithm here.")
@@ -60,18 +70,22 @@ def train(
 ) -> None:
     """Refine a frozen SFT model online: PPO trains a bounded correction of its plans on closed-loop episodes.
 
-    Update 0 drives exactly as SFT. Leaves checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign,
-    and TensorBoard logs. Ctrl-C keeps what was reached.
+    Update 0 drives exactly as SFT, unless [b]--warm-start[/b] or [b]--init[/b] gives the heads something to begin with. Leaves
+    checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign, and TensorBoard logs. Ctrl-C keeps what
+    was reached.
     """
     torch.set_num_threads(threads)
     settings = read_train_config(config, {"seed": seed}, {"decisions": decisions, "num_envs": num_envs})
     agent = Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks)
-    policy = ResidualPolicy(FrozenSft(load_sft(sft)), settings.delta, seed=settings.seed)
+    if warm_start is not None and init is not None:
+        raise UsageError("--warm-start and --init are both given, and both say where the heads start; give one of them")
+    policy = make_heads(sft, settings, init)
     driver, reference = fitting_controller(controller, settings.ppo.num_envs, policy, decision_ticks), make_expert()
     build = partial(make_bank, simulator, maps=maps or (), threads=threads, skip_unsupported=skip_unsupported)
     bank = build(suite, policy.needs, routes=routes, num_envs=settings.ppo.num_envs, idle_envs=True)
     held_out = build(validation, policy.needs.union(reference.needs), num_envs=VALIDATION_ENVS) if validation else None
     _check_disjoint(bank, held_out)
+    supervised = None if warm_start is None else show_warm_start(prepare_warm_start(policy, warm_start, settings), settings)
     started = start_run(
         out,
         TRAINING,
@@ -82,6 +96,8 @@ def train(
             "maps": [str(folder) for folder in maps or ()],
             "skip_unsupported": skip_unsupported,
             "validation": validation,
+            "warm_start": warm_start,
+            "init": None if init is None else str(init),
             "agent": agent.model_dump(mode="json"),
             "training": settings.model_dump(mode="json"),
         },
@@ -91,6 +107,9 @@ def train(
         protocol={"controller": controller, "decision_ticks": decision_ticks},
         run_id=run_id,
     )
+    if supervised:
+        write_json(started.path / FILE, supervised)
+        stderr.print(sentence(supervised), highlight=False)
     parts = TrainParts(
         simulator=bank.simulator,
         controller=driver,
@@ -102,7 +121,8 @@ def train(
     with closing(bank.simulator), closing(held_out.simulator) if held_out else nullcontext():
         done = _show_training(Training(parts, settings, started.path, started.facts), settings)
     best = started.path / "checkpoints" / ("best.pt" if held_out else "last.pt")
-    _tell({"path": str(started.path), "checkpoint": str(best), "simulator": started.facts["simulator"], **done}, validation, json)
+    about = {"path": str(started.path), "checkpoint": str(best), "simulator": started.facts["simulator"]}
+    _tell({**about, "warm_start": headline(supervised) if supervised else None, **done}, validation, json)
 
 
 def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:
@@ -122,7 +142,7 @@ def _tell(done: Mapping[str, Any], validation: str | None, json: bool) -> None:
     stdout.print(escape(told), highlight=False, soft_wrap=True)
     if done["validation"]:
         curve = " -> ".join(f"{item['driving_score_mean']:.1f}" for item in done["validation"])
-        stdout.print(f"driving score on {escape(str(validation))}, from SFT onwards: {curve}", highlight=False)
+        stdout.print(f"driving score on {escape(str(validation))}, from update 0 onwards: {curve}", highlight=False)
 
 
 def read_train_config(path: Path | None, fields: dict[str, Any], ppo: dict[str, Any]) -> TrainConfig:

@@ -86,12 +86,15 @@ def target_actions(plans: Tensor, experts: Tensor, basis: Basis, config: DeltaCo
     return kept.to(plans), beyond.to(plans)
 
 
-def terms(mean: Tensor, log_std: Tensor, frames: Frames, basis: Basis, config: DeltaConfig) -> Terms:
-    """The terms of the loss for `mean` (B, K) and `log_std`, (K,) or (B, K), of the action."""
+def terms(mean: Tensor, log_std: Tensor, frames: Frames, basis: Basis, config: DeltaConfig, *, log_std_least: float) -> Terms:
+    """The terms of the loss for `mean` (B, K) and `log_std`, (K,) or (B, K), of the action.
+
+    Below `log_std_least` the NLL is mirrored, so that its gradient leads a surer `log_std` back up.
+    """
     plans = corrected(mean, frames.plans, basis, config)
     start = torch.full((mean.shape[-1],), config.log_std)
     return Terms(
-        nll=-gaussian.log_prob(frames.targets, mean, log_std).mean(),
+        nll=-gaussian.log_prob(frames.targets, mean, log_std_least + (log_std - log_std_least).abs()).mean(),
         mse=(plans - frames.experts).square().sum(-1).mean(),
         kl=gaussian.kl(mean, log_std, torch.zeros_like(start), start).mean(),
     )
