@@ -165,6 +165,7 @@ class WarmStart:
         finally:
             for tensor, kept in zip(self._learned, best, strict=True):
                 tensor.data.copy_(kept)
+                tensor.grad = None
         return reports, chosen
 
     def _epoch(

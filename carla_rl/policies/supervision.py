@@ -59,22 +59,18 @@ class Terms(NamedTuple):
     kl: Tensor
 
 
-def directions(basis: Basis, plans: Tensor) -> Tensor:
-    """D (B, K, H, 2): how many metres one unit of each coordinate moves each waypoint of `plans` (B, H, 2)."""
-    shift, gain = torch.from_numpy(basis.shift).to(plans), torch.from_numpy(basis.gain).to(plans)
-    return shift + gain[..., None] * plans[:, None]
-
-
 def corrected(actions: Tensor, plans: Tensor, basis: Basis, config: DeltaConfig) -> Tensor:
     """`plans` (B, H, 2) with the corrections of `actions` (B, K), as `carla_rl.policies.delta.correction` has them, differentiable."""
     limit = config.limit
     kept = limit * torch.tanh(actions / limit) if config.bound == "tanh" else actions.clamp(-limit, limit)
-    return plans + torch.einsum("bk,bkhc->bhc", kept, directions(basis, plans))
+    shift, gain = torch.from_numpy(basis.shift).to(plans), torch.from_numpy(basis.gain).to(plans)
+    return plans + (kept @ shift.flatten(1)).reshape(plans.shape) + (kept @ gain)[..., None] * plans
 
 
 def target_actions(plans: Tensor, experts: Tensor, basis: Basis, config: DeltaConfig) -> tuple[Tensor, Tensor]:
     """y (B, K), and the share (B,) of its coordinates that the bounds cut."""
-    matrix = directions(basis, plans.double()).flatten(2)
+    shift, gain = torch.from_numpy(basis.shift).double(), torch.from_numpy(basis.gain).double()
+    matrix = (shift + gain[..., None] * plans.double()[:, None]).flatten(2)
     ridge = RIDGE_M2 * torch.eye(matrix.shape[1], dtype=matrix.dtype)
     right = matrix @ (experts - plans).double().flatten(1)[..., None]
     wanted = torch.linalg.solve(matrix @ matrix.mT + ridge, right).squeeze(-1)

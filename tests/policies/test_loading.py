@@ -91,5 +91,5 @@ def test_heads_go_on_only_on_their_own_sft_model_and_in_their_own_form(tmp_path)
     with pytest.raises(UsageError, match=r"rl.pt: its heads have hidden \(32,\), the settings \(128, 128\); write delta.hidden"):
         load_heads(path, frozen(), DeltaConfig())
     save_sft(tmp_path / "model.pt", sft_state())
-    with pytest.raises(UsageError, match="model.pt: not a checkpoint of our RL training"):
+    with pytest.raises(UsageError, match=r"model\.pt: not a checkpoint of our RL training"):
         load_heads(tmp_path / "model.pt", frozen(), config)
