@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import Field
 from torch.utils.tensorboard import SummaryWriter
 
@@ -31,22 +32,32 @@ from carla_rl.metrics.result import EpisodeResult
 from carla_rl.metrics.summary import summarize, training_metrics
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
-from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord
+from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord, sampling
 from carla_rl.records.atomic import append_lines, write_json
-from carla_rl.reward import RewardConfig, RewardTerms
-from carla_rl.scenario.sampler import TrainingSampler
+from carla_rl.reward import AnyReward, RewardConfig, RewardTerms
+from carla_rl.scenario.sampler import Curriculum, TrainingSampler
 from carla_rl.warm_start import WarmStartConfig
+
+VALIDATION_SIGNS = ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "blocked_share", "ade_mean")
+"""What TensorBoard shows of each drive of the validation suite."""
 
 
 class TrainConfig(Config):
-    """Everything that a training run is told. A file of it is TOML: a table for each of the first four, and the fields."""
+    """Everything that a training run is told. A file of it is TOML: a table for each of its parts, and the fields here."""
 
     ppo: PPOConfig = PPOConfig()
     delta: DeltaConfig = DeltaConfig()
-    reward: RewardConfig = RewardConfig()
+    reward: AnyReward = RewardConfig()
+    curriculum: Curriculum = Curriculum()
     warm_start: WarmStartConfig = WarmStartConfig()
     mid_route: float = Field(default=0.7, ge=0, le=1, description="share of the training episodes that start in the middle of their route")
+    device: str = Field(
+        default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where the heads learn, cpu or cuda; they drive on the CPU"
+    )
     validate_every: int = Field(default=20, ge=1, description="updates between two drives of the validation suite")
+    validate_sampled: bool = Field(
+        default=True, description="drive it with sampled actions, too: the mean may stand still where they do not"
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the heads, the action noise, the minibatches and the draw of episodes")
 
 
@@ -101,7 +112,8 @@ class Training:
         with SummaryWriter(str(self.folder / "tensorboard")) as board:
             source = _endless(parts.sampler)
             loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=parts.ticks_per_decision, drop_lost=True)
-            trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure)
+            device = None if config.device == "cpu" else torch.device(config.device)
+            trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure, device)
             try:
                 yield from self._steps(trainer, board)
             finally:
@@ -116,6 +128,7 @@ class Training:
         if self._parts.validate:
             self._validate(trainer, board)
         for record in trainer.updates():
+            self._parts.sampler.progress = record.update / self._config.ppo.updates
             self._append_episodes()
             scalars = record.scalars()
             self._updates.append({"update": record.update, "decisions": record.decisions, **scalars})
@@ -135,6 +148,8 @@ class Training:
         ended = self._meter.update(decision, reward=earned.total)
         self._pending += ended
         self._returns += [result.episode_return for result in ended]
+        for result in ended:
+            self._parts.sampler.learn(result.scenario_id, result.success)
 
     def _append_episodes(self) -> None:
         """The episodes that ended since the last time, a line each."""
@@ -147,14 +162,23 @@ class Training:
         """Drive the validation suite with the policy's mean; the best so far goes to best.pt. Update 0 is the drive before PPO."""
         assert self._parts.validate is not None
         summary = summarize(self._parts.validate(self._parts.policy))
-        self._validations.append({"update": trainer.update, "decisions": trainer.decisions, **summary})
-        for name in ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "ade_mean"):
-            if summary[name] is not None:
-                board.add_scalar(f"validation/{name}", summary[name], trainer.decisions)
+        sampled = self._validate_sampled(trainer) if self._config.validate_sampled else {}
+        self._validations.append({"update": trainer.update, "decisions": trainer.decisions, **summary, "sampled": sampled})
+        for name in VALIDATION_SIGNS:
+            for prefix, found in (("validation", summary), ("validation_sampled", sampled)):
+                if found.get(name) is not None:
+                    board.add_scalar(f"{prefix}/{name}", found[name], trainer.decisions)
         if trainer.update and summary["driving_score_mean"] > self._best:
             self._best = summary["driving_score_mean"]
             self._write_checkpoint("best.pt", trainer)
         return summary
+
+    def _validate_sampled(self, trainer: Trainer) -> Mapping[str, Any]:
+        """The same with sampled actions; the noise depends on the seed and the update alone."""
+        assert self._parts.validate is not None
+        noise = int(np.random.SeedSequence((self._config.seed, trainer.update)).generate_state(1, np.uint64)[0])
+        with sampling(self._parts.policy, torch.Generator().manual_seed(noise)):
+            return summarize(self._parts.validate(self._parts.policy))
 
     def _save(self, trainer: Trainer, *, complete: bool) -> None:
         """Checkpoint and metrics as of now, each written atomically."""

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from ppo.fakes import step
 
+from carla_rl.config import Config
 from carla_rl.errors import UsageError
-from carla_rl.reward import RewardConfig, rewards
+from carla_rl.reward import AnyReward, RewardConfig, RoachRewardConfig, rewards
 from carla_rl.types import Ending, Infraction
 
 CONFIG = RewardConfig()
@@ -133,3 +134,44 @@ def test_the_total_is_the_sum_of_its_terms_and_never_more_than_progress(progress
 def test_a_negative_weight_is_refused_in_one_sentence():
     with pytest.raises(UsageError, match=r"train\.toml: collision: .*greater than or equal to 0"):
         RewardConfig.checked({"collision": -1}, "train.toml")
+
+
+ROACH = RoachRewardConfig()
+
+
+def roach(before: dict | None = None, **after):
+    """As `one`, in Roach's form."""
+    earned = rewards(step(1, **(before or {})), step(1, **after), np.ones(1, np.bool_), ROACH)
+    return float(earned.total[0]), {name: round(float(term[0]), 6) for name, term in earned.terms.items() if term[0] != 0}
+
+
+def test_roach_by_hand():
+    # 8 of 10 m/s on the line; then 12 m/s, half a metre beside it and .2 rad off
+    assert roach(speed=[8.0]) == (pytest.approx(0.8), {"speed": 0.8})
+    total, terms = roach(speed=[12.0], lateral=[-0.5], heading_error=[0.2])
+    assert terms == {"speed": 0.8, "lateral": -0.25, "heading": -0.2}
+    assert total == pytest.approx(0.35)
+
+
+def test_roach_charges_an_infraction_by_its_speed():
+    _, terms = roach(speed=[5.0], infractions=counts(Infraction.COLLISION_VEHICLE), ending=[Ending.INFRACTION])
+    assert terms == {"speed": 0.5, "collision": -6.0}
+    assert roach(ending=[Ending.VEHICLE_BLOCKED]) == (-1.0, {"blocked": -1.0})
+
+
+def test_standing_still_earns_nothing_in_roachs_form():
+    assert roach() == (0.0, {})
+
+
+class Holder(Config):
+    reward: AnyReward = RewardConfig()
+
+
+def test_the_form_is_chosen_by_name():
+    assert Holder.checked({}, "x").reward == CONFIG
+    assert Holder.checked({"reward": {"collision": 2.0}}, "x").reward == RewardConfig(collision=2.0)
+    assert Holder.checked({"reward": {"form": "roach", "speed": 2.0}}, "x").reward == RoachRewardConfig(speed=2.0)
+    with pytest.raises(UsageError, match="x: reward: form is unknown; write one of carl, roach"):
+        Holder.checked({"reward": {"form": "dense"}}, "x")
+    with pytest.raises(UsageError, match=r"x: reward\.lateral_per_m is not a known field"):
+        Holder.checked({"reward": {"lateral_per_m": 1.0}}, "x")

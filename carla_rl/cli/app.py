@@ -17,6 +17,7 @@ from carla_rl.cli import (
     commands_demo,
     commands_evaluate,
     commands_results,
+    commands_settings,
     commands_train,
     commands_warm_start,
 )
@@ -57,6 +58,7 @@ app.command("offline", rich_help_panel="Data and cloning")(commands_data.offline
 app.command("plan", rich_help_panel="Data and cloning")(commands_data.plan)
 app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluate)
 app.command("train", rich_help_panel="Closed loop")(commands_train.train)
+app.command("settings", rich_help_panel="Closed loop")(commands_settings.settings)
 app.command("compare", rich_help_panel="Results")(commands_results.compare)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)

@@ -63,6 +63,9 @@ def train(
         int | None,
         typer.Option("--seed", min=0, max=options.LARGEST_SEED, help="Seed of heads, noise, minibatches and episodes; 0 without it."),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="cpu|cuda", help="Where the heads learn; they drive on the CPU.")
+    ] = None,
     threads: options.Threads = 1,
     out: options.Out = Path("out"),
     run_id: options.RunId = None,
@@ -75,7 +78,8 @@ def train(
     was reached.
     """
     torch.set_num_threads(threads)
-    settings = read_train_config(config, {"seed": seed}, {"decisions": decisions, "num_envs": num_envs})
+    settings = read_train_config(config, {"seed": seed, "device": device}, {"decisions": decisions, "num_envs": num_envs})
+    _check_device(settings.device)
     agent = Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks)
     if warm_start is not None and init is not None:
         raise UsageError("--warm-start and --init are both given, and both say where the heads start; give one of them")
@@ -114,7 +118,7 @@ def train(
         simulator=bank.simulator,
         controller=driver,
         policy=policy,
-        sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route),
+        sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route, settings.curriculum),
         validate=validator(held_out, reference, agent) if held_out else None,
         ticks_per_decision=decision_ticks,
     )
@@ -123,6 +127,12 @@ def train(
     best = started.path / "checkpoints" / ("best.pt" if held_out else "last.pt")
     about = {"path": str(started.path), "checkpoint": str(best), "simulator": started.facts["simulator"]}
     _tell({**about, "warm_start": headline(supervised) if supervised else None, **done}, validation, json)
+
+
+def _check_device(device: str) -> None:
+    """Raises UsageError where torch has no such device."""
+    if device != "cpu" and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: torch {torch.__version__} sees no CUDA device on this machine; leave it out or write cpu")
 
 
 def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from carla_rl.agent import DECISION_TICKS
 from carla_rl.config import Config
 from carla_rl.policies import features
-from carla_rl.reward import RewardConfig
+from carla_rl.reward import AnyReward, RewardConfig
 from carla_rl.scenario.model import Split
 from carla_rl.types import HORIZON, CameraSpec, Needs, Observation
 
@@ -49,7 +49,7 @@ class EnvConfig(Config):
     camera: Annotated[CameraSpec | None, BeforeValidator(_default_camera)] = Field(
         default=None, description="True, or a table of fields of `carla_rl.types.CameraSpec`"
     )
-    reward: RewardConfig = RewardConfig()
+    reward: AnyReward = RewardConfig()
     threads: int = Field(default=1, ge=1, description="numba threads at most; changes the speed, never the results")
     render_mode: Literal["rgb_array"] | None = None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from carla_rl.metrics.result import EpisodeResult
-from carla_rl.types import Infraction
+from carla_rl.types import Ending, Infraction
 
 MIN_KM = 0.001
 """The leaderboard's floor of the distance that rates are divided by, in km."""
@@ -61,6 +61,7 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         "infractions_per_km": {kind.name.lower(): rate_per_km(n, km) for kind, n in counts.items()},
         "infractions": {kind.name.lower(): n for kind, n in counts.items()},
         "collisions_per_km": rate_per_km(sum(result.collisions for result in results), km),
+        "blocked_share": mean_std(result.ending is Ending.VEHICLE_BLOCKED for result in results)[0],
         "tracking_lateral_m": mean_std(result.raw.tracking_lateral_m for result in results)[0],
         "tracking_longitudinal_m": mean_std(result.raw.tracking_longitudinal_m for result in results)[0],
         "delta_m": mean_std(result.raw.delta_m for result in results)[0],

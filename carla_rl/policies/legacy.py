@@ -33,9 +33,10 @@ class LegacyDelta:
             raise UsageError(
                 f"{source}: its delta head corrects {sizes[-1] / 2:g} waypoints, the SFT model plans {sft.horizon}; give its own SFT"
             )
-        self._head = nn.ModuleDict({"net": mlp(sizes, nn.Tanh)})
-        load_checked(self._head, state.delta_head, "delta_head", source)
-        self._head.eval().requires_grad_(False)
+        self._net = mlp(sizes, nn.Tanh)
+        head = nn.ModuleDict({"net": self._net})
+        load_checked(head, state.delta_head, "delta_head", source)
+        head.eval().requires_grad_(False)
         self.sft = sft
         self.name = f"sft-{sft.state.architecture}+legacy-delta"
         self.needs = sft.needs
@@ -47,5 +48,5 @@ class LegacyDelta:
     def plan(self, observation: Observation) -> Plan:
         """Plans of N envs; extras hold `delta` (N, H, 2)."""
         seen = self.sft.see(observation)
-        delta = np.clip(by_rows(self._head["net"], seen.z).reshape(seen.waypoints.shape), -BOUNDS_M, BOUNDS_M)
+        delta = np.clip(by_rows(self._net, seen.z).reshape(seen.waypoints.shape), -BOUNDS_M, BOUNDS_M)
         return Plan(seen.waypoints + delta, seen.waypoints, {"delta": delta})

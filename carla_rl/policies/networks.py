@@ -4,6 +4,7 @@ Knows nothing of what the numbers mean.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import cast
 
@@ -18,8 +19,18 @@ ROWS = 64
 """Rows of a micro-batch. A matrix product's rounding depends on its shape, so all products have the same one."""
 
 
+_IN_PLACE: Mapping[type[nn.Module], Callable[[Tensor], Tensor]] = {
+    nn.SiLU: partial(nn.functional.silu, inplace=True),
+    nn.ReLU: torch.relu_,
+    nn.Tanh: torch.tanh_,
+}
+
+
 def mlp(sizes: Sequence[int], activation: type[nn.Module]) -> nn.Sequential:
-    """Linear layers of the given sizes with `activation` between them: layer i is at index 2i, nothing after the last."""
+    """Linear layers of the given sizes with `activation` between them: layer i is at index 2i, nothing after the last.
+
+    `activation` is SiLU, ReLU or Tanh.
+    """
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(pairwise(sizes)):
         layers += [activation()] * (i > 0) + [nn.Linear(inputs, outputs)]
@@ -64,15 +75,35 @@ def load_checked(module: nn.Module, state: Mapping[str, Tensor], part: str, sour
     module.load_state_dict(dict(state))
 
 
-def by_rows(function: Callable[[Tensor], Tensor], inputs: NDArray[np.float32], rows: int = ROWS) -> NDArray[np.float32]:
-    """`function` applied to `inputs` (N, ...) in micro-batches of exactly `rows`, the last one filled up with zeros.
+def by_rows(layers: nn.Sequential, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The network `layers`, as `mlp` makes them, applied to `inputs` (N, inputs): (N, outputs).
 
-    The result (N, ...) of a row has the same bits whatever the other rows hold and however many they are.
+    Rows go through it in micro-batches of exactly ROWS, the last one filled up with zeros, all of them in one batched product a layer:
+    the result of a row has the same bits whatever the other rows hold and however many they are.
     """
     n = len(inputs)
-    blocks = max(-(-n // rows), 1)
-    padded = np.zeros((blocks * rows, *inputs.shape[1:]), np.float32)
-    padded[:n] = inputs
+    blocks = max(-(-n // ROWS), 1)
+    padded = inputs
+    if n != blocks * ROWS:
+        padded = np.zeros((blocks * ROWS, inputs.shape[1]), np.float32)
+        padded[:n] = inputs
     with torch.inference_mode():
-        outputs = [function(block) for block in torch.from_numpy(padded.reshape(blocks, rows, *inputs.shape[1:]))]
-        return cast(NDArray[np.float32], torch.cat(outputs)[:n].numpy())
+        rows = torch.from_numpy(padded).view(blocks, ROWS, -1)
+        for layer in layers:
+            if isinstance(layer, nn.Linear):
+                rows = _product(layer, rows)
+                continue
+            # block by block: torch parts a large tensor among its threads, and rounds differently where a part ends
+            for block in rows.unbind():
+                _IN_PLACE[type(layer)](block)
+        return cast(NDArray[np.float32], rows.flatten(0, 1)[:n].numpy())
+
+
+def _product(layer: nn.Linear, rows: Tensor) -> Tensor:
+    """The layer applied to (blocks, ROWS, inputs), each block in a product of the same shape, whatever their number."""
+    weight: Tensor = layer.weight
+    bias: Tensor = layer.bias
+    if layer.out_features == 1:
+        # a single column would be a product with a vector, which is rounded otherwise for one block than for several
+        weight, bias = weight.expand(2, -1), bias.expand(2)
+    return torch.baddbmm(bias, rows, weight.t().expand(len(rows), -1, -1))[..., : layer.out_features]

@@ -1,5 +1,6 @@
 """SFT + delta: a frozen model, corrected within bounds by a head that learns. Knows nothing of how it learns."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,15 @@ class ResidualPolicy:
         """How many numbers of `carla_rl.privileged` the value head sees after the features."""
         return privileged.SIZE if self.config.critic_facts else 0
 
+    def twin(self, device: torch.device) -> "ResidualPolicy":
+        """A policy with heads of its own, equal to these, on another device: it learns, this one drives."""
+        other = copy.copy(self)
+        other.delta_head = copy.deepcopy(self.delta_head).to(device)
+        other.value_head = copy.deepcopy(self.value_head).to(device)
+        log_std = self.log_std.detach().clone().to(device)
+        other.log_std = nn.Parameter(log_std) if self.config.sigma == "global" else log_std
+        return other
+
     def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (B, K) and log standard deviation, (K,) or (B, K), of the action for features (B, D)."""
         return self._parameters(self.delta_head(features))
@@ -142,7 +152,7 @@ class ResidualPolicy:
         """
         seen = self._see(observation)
         features = self._features(seen)
-        raw = by_rows(self.delta_head, features)
+        raw = by_rows(self.delta_head.net, features)
         extras = {"features": features}
         action = np.ascontiguousarray(raw[:, : len(self.basis.shift)])
         if self._generator is not None:
@@ -169,7 +179,7 @@ class ResidualPolicy:
 
     def values(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(M,) values of features followed by the critic's facts, (M, D + P)."""
-        return by_rows(self.value_head, inputs)
+        return by_rows(self.value_head.net, inputs)[:, 0]
 
     def _see(self, observation: Observation) -> Seen:
         return self.sft.see(observation, context="context" in self.config.inputs)

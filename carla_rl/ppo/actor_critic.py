@@ -13,12 +13,8 @@ from carla_rl.interfaces import Policy
 from carla_rl.types import Observation
 
 
-class ActorCritic(Policy, Protocol):
-    """A policy that corrects a frozen plan: plan = SFT(observation) + residual_ratio * correction(action), the action a diagonal Gaussian.
-
-    While it samples, `Plan.extras` holds `features` (N, D), `action` (N, K) and `log_prob` (N,), all float32; where the correction is
-    bounded also `bounded` (N,), the share of the action's coordinates beyond the bound. The frozen part lives outside the two heads.
-    """
+class Heads(Protocol):
+    """The part that learns: a diagonal Gaussian over actions, and a value."""
 
     @property
     def delta_head(self) -> nn.Module:
@@ -35,6 +31,17 @@ class ActorCritic(Policy, Protocol):
     log_std: Tensor
     """(K,) log standard deviation of the action: learned with the delta head where it requires a gradient."""
 
+    def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (B, K) and log standard deviation, (K,) or (B, K), of the action for features (B, D)."""
+
+
+class ActorCritic(Policy, Heads, Protocol):
+    """A policy that corrects a frozen plan: plan = SFT(observation) + residual_ratio * correction(action).
+
+    While it samples, `Plan.extras` holds `features` (N, D), `action` (N, K) and `log_prob` (N,), all float32; where the correction is
+    bounded also `bounded` (N,), the share of the action's coordinates beyond the bound. The frozen part lives outside the two heads.
+    """
+
     @property
     def scheduled(self) -> bool:
         """Whether `log_std` is PPO's to set, not to learn."""
@@ -42,8 +49,8 @@ class ActorCritic(Policy, Protocol):
     residual_ratio: float
     """Share of the correction that is driven, 0..1."""
 
-    def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (B, K) and log standard deviation, (K,) or (B, K), of the action for features (B, D)."""
+    def twin(self, device: torch.device) -> Heads:
+        """A copy of the heads on another device, to learn there; this policy goes on driving with its own."""
 
     def sample_with(self, generator: torch.Generator | None) -> None:
         """Sample actions with this generator from now on; with None drive the mean."""
@@ -60,6 +67,14 @@ class ActorCritic(Policy, Protocol):
 
     def values(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(M,) values of features followed by the critic's facts, (M, D + P)."""
+
+
+@torch.no_grad()
+def copy_heads(source: Heads, target: Heads) -> None:
+    """Give `target` the parameters of `source`, whatever device each is on."""
+    target.delta_head.load_state_dict(source.delta_head.state_dict())
+    target.value_head.load_state_dict(source.value_head.state_dict())
+    target.log_std.copy_(source.log_std)
 
 
 @contextmanager

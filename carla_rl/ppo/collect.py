@@ -16,7 +16,7 @@ from carla_rl.loop import ClosedLoop, Decision
 from carla_rl.ppo.actor_critic import ActorCritic
 from carla_rl.ppo.buffer import RolloutBuffer
 from carla_rl.privileged import facts
-from carla_rl.reward import RewardConfig, RewardTerms, rewards
+from carla_rl.reward import AnyReward, RewardTerms, rewards
 from carla_rl.types import Ending, Infraction, Step
 
 Watch = Callable[[Decision, RewardTerms], None]
@@ -65,7 +65,7 @@ class RolloutStats:
 class Collector:
     """The loop, the policy and the reward joined; goes on where the last rollout stopped."""
 
-    def __init__(self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, watch: Watch | None = None) -> None:
+    def __init__(self, loop: ClosedLoop, policy: ActorCritic, reward: AnyReward, watch: Watch | None = None) -> None:
         """`watch` is shown every decision with what it earned, e.g. to measure the episodes."""
         self._watch = watch
         self._loop = loop

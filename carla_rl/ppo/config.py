@@ -29,7 +29,7 @@ class PPOConfig(Config):
     clip: float = Field(default=0.2, gt=0, lt=1, description="the ratio is clipped to 1 +- clip")
     value_clip: float | None = Field(default=None, gt=0, description="largest move of a value an update, in scaled returns; none: any")
     value_coef: float = Field(default=0.5, gt=0, description="weight of the value loss")
-    entropy_coef: float = Field(default=0.0, ge=0, description="weight of the entropy bonus; only a learned log_std feels it")
+    entropy_coef: float = Field(default=0.0, ge=0, description="weight of the entropy bonus; only a learned sigma feels it")
     kl_to_sft: float = Field(default=0.0, ge=0, description="weight of KL(policy || SFT): the same Gaussian about a delta of zero")
     kl_to_sft_target: float | None = Field(
         default=None,

@@ -12,14 +12,15 @@ import torch
 
 from carla_rl.errors import UsageError
 from carla_rl.loop import ClosedLoop
-from carla_rl.ppo.actor_critic import ActorCritic, sampling
-from carla_rl.ppo.buffer import RolloutBuffer
+from carla_rl.ppo.actor_critic import ActorCritic, copy_heads, sampling
+from carla_rl.ppo.buffer import Batch, RolloutBuffer
 from carla_rl.ppo.collect import Collector, Watch
 from carla_rl.ppo.config import PPOConfig
 from carla_rl.ppo.record import UpdateRecord
 from carla_rl.ppo.scaling import ReturnScale
+from carla_rl.ppo.tally import UpdateStats
 from carla_rl.ppo.update import PPOUpdate
-from carla_rl.reward import RewardConfig
+from carla_rl.reward import AnyReward
 
 SMALLEST_DEVIATION = 0.1
 """A feature that hardly varied during calibration is not blown up by more than the inverse of this."""
@@ -33,8 +34,16 @@ class Trainer:
     """
 
     def __init__(
-        self, loop: ClosedLoop, policy: ActorCritic, reward: RewardConfig, config: PPOConfig, seed: int, watch: Watch | None = None
+        self,
+        loop: ClosedLoop,
+        policy: ActorCritic,
+        reward: AnyReward,
+        config: PPOConfig,
+        seed: int,
+        watch: Watch | None = None,
+        device: torch.device | None = None,
     ) -> None:
+        """The heads learn on `device` and drive where they are; None learns there, too."""
         if len(loop.started) != config.num_envs:
             raise UsageError(
                 f"PPO's num_envs is {config.num_envs}, but the loop drives {len(loop.started)} envs; give both the same number"
@@ -48,7 +57,8 @@ class Trainer:
         actions, order = np.random.SeedSequence(seed).generate_state(2, np.uint64)
         self._noise = torch.Generator().manual_seed(int(actions))
         self._collector = Collector(loop, policy, reward, watch)
-        self._learner = PPOUpdate(policy, config, torch.Generator().manual_seed(int(order)))
+        self._heads = policy if device is None else policy.twin(device)
+        self._learner = PPOUpdate(self._heads, config, torch.Generator().manual_seed(int(order)))
         self._scale = ReturnScale(config.num_envs, config.gamma)
         self._buffer: RolloutBuffer | None = None
 
@@ -85,10 +95,10 @@ class Trainer:
             last_values=last_values,
             gamma=config.gamma,
             gae_lambda=config.gae_lambda,
-            device=next(self.policy.delta_head.parameters()).device,
+            device=self._heads.log_std.device,
         )
         delta_lr, value_lr = self._learner.rates(self.update)
-        stats = self._learner(batch, self.update)
+        stats = self._learn(batch)
         self.update += 1
         self.decisions += rollout.decisions
         return UpdateRecord.of(
@@ -104,6 +114,15 @@ class Trainer:
             collect_s=collected - began,
             update_s=time.perf_counter() - collected,
         )
+
+    def _learn(self, batch: Batch) -> UpdateStats:
+        """One update of the heads, on the device where they learn."""
+        if self._heads is self.policy:
+            return self._learner(batch, self.update)
+        copy_heads(self.policy, self._heads)
+        stats = self._learner(batch, self.update)
+        copy_heads(self._heads, self.policy)
+        return stats
 
     def state_dict(self) -> dict[str, Any]:
         """What training adds to the policy and needs to go on: tensors and plain numbers only, so that it loads without pickle.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from carla_rl.errors import RunFailure
 from carla_rl.gaussian import LOG_STD_RANGE
-from carla_rl.ppo.actor_critic import ActorCritic
+from carla_rl.ppo.actor_critic import Heads
 from carla_rl.ppo.adaptive import AdaptiveRate, Pull
 from carla_rl.ppo.buffer import Batch
 from carla_rl.ppo.config import PPOConfig
@@ -22,7 +22,7 @@ from carla_rl.ppo.tally import Tally, UpdateStats, explained_variance
 class PPOUpdate:
     """The two nets with their optimisers, the order of minibatches, and what adapts from update to update."""
 
-    def __init__(self, policy: ActorCritic, config: PPOConfig, generator: torch.Generator) -> None:
+    def __init__(self, policy: Heads, config: PPOConfig, generator: torch.Generator) -> None:
         self._policy = policy
         self._config = config
         self._generator = generator

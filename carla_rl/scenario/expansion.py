@@ -19,7 +19,8 @@ from carla_rl.scenario import places
 from carla_rl.scenario.hashing import unit, whole
 from carla_rl.scenario.model import Scenario, ScriptedActor, Split, Traffic, Weather
 from carla_rl.scenario.parts import belongs, digit, seed_in_part
-from carla_rl.scenario.suite_file import ActorEntry, ActorTemplate, Draw, Head, ScenarioEntry, SuiteFile, TrafficRange
+from carla_rl.scenario.strewing import strew
+from carla_rl.scenario.suite_file import ActorEntry, Draw, Head, ScenarioEntry, SuiteFile, TrafficRange
 
 _SHORT = {"training": "train", "validation": "val", "evaluation": "eval", "any": "any"}
 
@@ -129,9 +130,8 @@ def _add_drawn(expansion: _Expansion, draw: Draw, numbers: Counter[str]) -> None
             traffic=_traffic(head.traffic, draw.traffic, key, draw.seed),
             weather=_weather(head.weather, draw.weather, key, draw.seed),
             rules=inherit(head.rules, draw.rules),
-            actors=_strewn(draw, network, route, key),
         )
-        expansion.add(scenario, route)
+        expansion.add(scenario.model_copy(update={"actors": strew(draw, network, route, scenario, key)}), route)
 
 
 def _traffic(default: Traffic, ranges: TrafficRange, *key: str | int) -> Traffic:
@@ -145,37 +145,3 @@ def _traffic(default: Traffic, ranges: TrafficRange, *key: str | int) -> Traffic
 
 def _weather(default: Weather, choice: tuple[Weather, ...] | None, *key: str | int) -> Weather:
     return default if choice is None else inherit(default, choice[whole("weather", *key) % len(choice)])
-
-
-def _strewn(draw: Draw, network: RoadNetwork, route: Route, key: str) -> tuple[ScriptedActor, ...]:
-    """Scripted actors along the route: each template's share, at random places that are open and apart; fewer where there is no room."""
-    wanted: list[tuple[int, int, int]] = []
-    for index, template in enumerate(draw.actors):
-        share = template.per_km * route.length / 1000.0
-        count = int(share) + (unit("count", index, key, draw.seed) < share % 1.0)
-        # a random order: where room is short, no type comes first
-        wanted += [(whole("order", index, number, key, draw.seed), index, number) for number in range(count)]
-    free = places.open_stretches(network, route)
-    chosen: list[tuple[float, ActorTemplate]] = []
-    for _, index, number in sorted(wanted):
-        if not len(free):
-            break
-        s = float(free[whole("place", index, number, key, draw.seed) % len(free)])
-        free = free[abs(free - s) >= places.APART_M]
-        chosen.append((s, draw.actors[index]))
-    actors = []
-    names: Counter[str] = Counter()
-    for s, template in sorted(chosen, key=lambda item: item[0]):
-        names[template.type] += 1
-        x, y, yaw = places.pose_at(route, s)
-        actors.append(
-            ScriptedActor(
-                name=f"{template.type}_{names[template.type]}",
-                type=template.type,
-                x=round(x, 3),
-                y=round(y, 3),
-                yaw=round(yaw, 5),
-                parameters=template.parameters,
-            )
-        )
-    return tuple(actors)

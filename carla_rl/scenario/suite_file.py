@@ -81,10 +81,12 @@ class ScenarioEntry(Config):
 
 
 class ActorTemplate(Config):
-    """`[[draw.actors]]`: scripted actors strewn over each drawn route, where it runs straight and outside junctions."""
+    """`[[draw.actors]]`: scripted actors strewn over each drawn route, triggered where it runs straight and outside junctions."""
 
     type: str = Field(min_length=1)
-    per_km: float = Field(gt=0, le=50, description="expected number for a kilometre of route; fewer where there is no room")
+    per_km: float = Field(
+        gt=0, le=50, description="expected number for a kilometre of route; fewer where there is no room or the type has no meaning"
+    )
     parameters: dict[str, str | float] = Field(default_factory=dict)
 
 
@@ -120,6 +122,7 @@ class Draw(Config):
     weather: WeatherChoice | None = Field(default=None, description="one weather, or a list to choose from for each route")
     rules: Rules | None = None
     actors: tuple[ActorTemplate, ...] = ()
+    fitted: bool = Field(default=False, description="strew actors only where their type has a meaning, one scene after the other")
 
     @field_validator("length_m")
     @classmethod

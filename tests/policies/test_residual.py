@@ -204,3 +204,17 @@ def test_heads_that_do_not_fit_are_refused(tmp_path):
         ResidualPolicy.from_state(replace(state, delta_config={"limit": -1}))
     with pytest.raises(UsageError, match="513 units are more than 512"):
         ResidualPolicy(frozen(), DeltaConfig(hidden=(513,)))
+
+
+@pytest.mark.parametrize("sigma", ["schedule", "global", "state"])
+def test_a_twin_learns_on_its_own(sigma):
+    policy = stirred(ResidualPolicy(frozen(), DeltaConfig(sigma=sigma)))
+    twin = policy.twin(torch.device("cpu"))
+    features = torch.from_numpy(policy.features(observations(5)))
+    for mine, other in zip(policy.distribution(features), twin.distribution(features), strict=True):
+        assert torch.equal(mine, other)
+    assert twin.log_std.requires_grad == (sigma == "global")
+    before = policy.delta_head.state_dict()["net.0.weight"].clone()
+    with torch.no_grad():
+        twin.delta_head.net[0].weight.add_(1.0)
+    assert torch.equal(policy.delta_head.state_dict()["net.0.weight"], before)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from carla_rl import gaussian
 from carla_rl.interfaces import SimulatorInfo
 from carla_rl.loop import ClosedLoop
+from carla_rl.ppo.actor_critic import copy_heads
 from carla_rl.roads.route import Route
 from carla_rl.scenario.model import Episode, Scenario
 from carla_rl.types import Control, Ego, Ending, Facts, Infraction, Needs, Observation, Plan, SimulatorKind, Step
@@ -130,6 +131,11 @@ class TinyPolicy:
 
     def normalise(self, mean: np.ndarray, scale: np.ndarray) -> None:
         self.mean, self.scale, self.normalised = mean, scale, True
+
+    def twin(self, device: torch.device) -> "TinyPolicy":
+        other = TinyPolicy()
+        copy_heads(self, other)
+        return other
 
     def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
         return self.delta_head(features), self.log_std

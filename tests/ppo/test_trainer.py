@@ -233,3 +233,12 @@ def test_a_critic_that_sees_the_facts():
     )
     record = list(trainer.updates())[-1]
     assert record.stats.explained_variance > 0.95
+
+
+def test_heads_that_learn_elsewhere_drive_the_same():
+    here, worlds = small(), Worlds(8, quadratic, decisions=3)
+    config = settings(num_envs=8, decisions=256, rollout=8, minibatch=16)
+    elsewhere = Trainer(make_loop(worlds), TinyPolicy(), REWARD, config, 0, device=torch.device("cpu"))
+    records, others = list(here.updates()), list(elsewhere.updates())
+    assert [record.stats for record in records] == [record.stats for record in others]
+    assert all(torch.equal(a, b) for a, b in zip(heads(here), heads(elsewhere), strict=True))

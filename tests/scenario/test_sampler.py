@@ -5,8 +5,8 @@ import pytest
 
 from carla_rl.errors import UsageError
 from carla_rl.roads.route import Route
-from carla_rl.scenario.model import Episode, Scenario
-from carla_rl.scenario.sampler import MID_ROUTE_SHARE, TrainingSampler
+from carla_rl.scenario.model import Episode, Scenario, ScriptedActor, Traffic
+from carla_rl.scenario.sampler import FORGETTING, MID_ROUTE_SHARE, Curriculum, TrainingSampler, kind_of
 
 LINE = np.linspace(0.0, 200.0, 201)
 ROUTE = Route("t", LINE, 0 * LINE, 0 * LINE, 0 * LINE, LINE, np.zeros(201, np.int32), LINE + 1, LINE + 1)
@@ -22,7 +22,7 @@ def test_the_stream_depends_on_the_seed_and_goes_on_from_its_counter() -> None:
     sampler = TrainingSampler(EPISODES, seed=3, mid_route=0.5)
     stream = [facts(sampler.next()) for _ in range(20)]
     again = TrainingSampler(EPISODES, seed=3, mid_route=0.5)
-    again.drawn = 12
+    again.load_state_dict({**again.state_dict(), "drawn": 12})
     assert [facts(again.next()) for _ in range(8)] == stream[12:]
     other = TrainingSampler(EPISODES, seed=4, mid_route=0.5)
     assert [facts(other.next()) for _ in range(20)] != stream
@@ -52,3 +52,56 @@ def test_bad_arguments() -> None:
         TrainingSampler([], seed=0)
     with pytest.raises(UsageError, match="mid_route"):
         TrainingSampler(EPISODES, seed=0, mid_route=1.5)
+
+
+def scripted(scenario_id: str, *types: str) -> Episode:
+    actors = tuple(ScriptedActor(type=name, x=1.0, y=0.0) for name in types)
+    traffic = Traffic(vehicles=9, pedestrians=4)
+    return Episode(Scenario(scenario_id=scenario_id, town="t", positions=ENDS, actors=actors, traffic=traffic), ROUTE)
+
+
+MIXED = [scripted("a"), scripted("b"), scripted("c"), scripted("d", "ParkedObstacle", "Accident")]
+
+
+def test_kinds() -> None:
+    assert [kind_of(episode) for episode in MIXED] == ["plain", "plain", "plain", "Accident+ParkedObstacle"]
+
+
+def test_what_fails_is_drawn_more_often() -> None:
+    sampler = TrainingSampler(MIXED, seed=0, curriculum=Curriculum(hard_share=1.0))
+    assert sampler.failures == {"plain": 1.0, "Accident+ParkedObstacle": 1.0}
+    # both kinds fail as far as anyone knows: half of the draws are the one obstacle
+    assert 430 < sum(sampler.draw().index == 3 for _ in range(1000)) < 570
+    for _ in range(100):
+        sampler.learn("a", success=True)
+    assert sampler.failures["plain"] == pytest.approx(0.95**100)
+    # now 1 against the least weight of .05
+    drawn = [sampler.draw().index for _ in range(1000)]
+    assert sum(index == 3 for index in drawn) / 1000 == pytest.approx(1.0 / (1.0 + FORGETTING), abs=0.02)
+    assert set(drawn) == {0, 1, 2, 3}
+
+
+def test_half_of_the_draws_may_stay_uniform() -> None:
+    sampler = TrainingSampler(MIXED, seed=0, curriculum=Curriculum(hard_share=0.5))
+    # .5 x 1/4 + .5 x 1/2
+    assert sum(sampler.draw().index == 3 for _ in range(2000)) / 2000 == pytest.approx(0.375, abs=0.04)
+
+
+def test_traffic_grows() -> None:
+    sampler = TrainingSampler(MIXED, seed=0, curriculum=Curriculum(traffic_start=0.0, traffic_until=0.5))
+    counts = []
+    for sampler.progress in (0.0, 0.25, 0.5, 1.0):
+        traffic = sampler.next().scenario.traffic
+        counts.append((traffic.vehicles, traffic.pedestrians))
+    assert counts == [(0, 0), (4, 2), (9, 4), (9, 4)]
+
+
+def test_a_draw_is_recalled_and_a_state_goes_on() -> None:
+    settings = Curriculum(hard_share=0.5, traffic_start=0.5)
+    sampler, other = (TrainingSampler(MIXED, seed=1, mid_route=0.5, curriculum=settings) for _ in range(2))
+    for _ in range(5):
+        sampler.learn("d", success=True)
+        draw = sampler.draw()
+        assert other.recall(draw) == sampler.recall(draw)
+    other.load_state_dict(sampler.state_dict())
+    assert [other.draw() for _ in range(50)] == [sampler.draw() for _ in range(50)]

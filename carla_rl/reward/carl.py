@@ -1,19 +1,17 @@
-"""The reward: a weighted sum of the quantities that the metrics report, so that training and evaluation cannot disagree.
+"""The reward in the form of CaRL (Jaeger et al. 2025), the default.
 
-The form is CaRL's (Jaeger et al. 2025): metres of route completion, scaled down by soft factors for driving that is not proper, a terminal
-cost for each ending that loses the route, and a small cost of living so that standing still is never the best choice.
-Pure functions of the facts before and after a decision; knows no policy, no learner and no simulator.
+Metres of route completion, scaled down by soft factors for driving that is not proper, a terminal cost for each ending that loses the
+route, and a small cost of living so that standing still is never the best choice.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import reduce
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from carla_rl.config import Config
+from carla_rl.reward.terms import COLLISIONS, Terms, committed
 from carla_rl.types import Bools, Ending, Infraction, Step
 
 LATERAL_BOUND = 4.89
@@ -23,12 +21,11 @@ BRAKING_BOUND = -4.05
 THROTTLE_BOUND = 2.40
 """m/s^2: nuPlan's upper bound of comfortable longitudinal acceleration."""
 
-COLLISIONS = (Infraction.COLLISION_PEDESTRIAN, Infraction.COLLISION_VEHICLE, Infraction.COLLISION_STATIC)
-
 
 class RewardConfig(Config):
     """Weights of the terms. Costs are given as positive numbers."""
 
+    form: Literal["carl"] = "carl"
     progress_per_m: float = Field(default=0.05, gt=0, description="reward per metre of route completed")
     decision: float = Field(default=0.01, ge=0, description="cost of each decision: living is not free")
     outside_factor: float = Field(default=0.0, ge=0, le=1, description="what is left of the progress made outside the route's lanes")
@@ -43,46 +40,25 @@ class RewardConfig(Config):
     blocked: float = Field(default=3.0, ge=0, description="cost of ending by standing still")
 
 
-@dataclass(frozen=True, slots=True)
-class RewardTerms:
-    """What each env earned in one decision."""
-
-    total: NDArray[np.float32]
-    """(N,), the sum of the terms; 0 where an env was not driving."""
-    terms: Mapping[str, NDArray[np.float32]]
-    """Each (N,): `progress` is what the metres alone would earn, `outside_lanes`, `speeding` and `discomfort` what the soft factors
-    took from it one after the other, the rest are costs (not positive)."""
-
-
-def rewards(before: Step, after: Step, active: Bools, config: RewardConfig) -> RewardTerms:
-    """The reward of one decision of N envs.
-
-    Args:
-        before: the state when the decision was made.
-        after: the state when the next one is due, or at the ending.
-        active: (N,) whether the env was driving.
-        config: the weights.
-    """
+def carl_terms(before: Step, after: Step, config: RewardConfig) -> Terms:
+    """Each (N,): `progress` is what the metres alone would earn, `outside_lanes`, `speeding` and `discomfort` what the soft factors took
+    from it one after the other, the rest are costs (not positive)."""
     progress = config.progress_per_m * (after.facts.route_completion - before.facts.route_completion) * after.facts.route_length
     kept_inside = progress * (1.0 - (1.0 - config.outside_factor) * _outside(before, after))
     kept_slow = kept_inside * np.clip(1.0 - (after.ego.speed - after.facts.speed_limit) / config.speeding_margin_mps, 0.0, 1.0)
     kept = kept_slow * np.where(_uncomfortable(after), config.discomfort_factor, 1.0)
-    terms = {
+    return {
         "progress": progress,
         "outside_lanes": kept_inside - progress,
         "speeding": kept_slow - kept_inside,
         "discomfort": kept - kept_slow,
         "decision": np.full(len(progress), -config.decision),
-        "collision": -config.collision * _committed(before, after, *COLLISIONS),
-        "red_light": -config.red_light * _committed(before, after, Infraction.RED_LIGHT),
-        "stop_sign": -config.stop_sign * _committed(before, after, Infraction.STOP_SIGN),
+        "collision": -config.collision * committed(before, after, *COLLISIONS),
+        "red_light": -config.red_light * committed(before, after, Infraction.RED_LIGHT),
+        "stop_sign": -config.stop_sign * committed(before, after, Infraction.STOP_SIGN),
         "deviation": -config.deviation * (after.ending == Ending.ROUTE_DEVIATION),
         "blocked": -config.blocked * (after.ending == Ending.VEHICLE_BLOCKED),
     }
-    masked = {name: np.where(active, term, 0.0).astype(np.float32) for name, term in terms.items()}
-    # term after term: NumPy's sum over an axis adds up a single env in another order than several
-    total: NDArray[np.float32] = reduce(np.add, masked.values())
-    return RewardTerms(total=total, terms=masked)
 
 
 def _outside(before: Step, after: Step) -> NDArray[np.float64]:
@@ -101,10 +77,3 @@ def _uncomfortable(after: Step) -> Bools:
     """(N,) whether the ego's acceleration is beyond nuPlan's comfort bounds."""
     lateral = np.abs(after.ego.speed * after.ego.yaw_rate)
     return (lateral > LATERAL_BOUND) | (after.ego.acceleration < BRAKING_BOUND) | (after.ego.acceleration > THROTTLE_BOUND)
-
-
-def _committed(before: Step, after: Step, *kinds: Infraction) -> Bools:
-    """(N,) whether any infraction of these kinds was added in this decision."""
-    columns = list(kinds)
-    added: NDArray[np.int64] = after.facts.infractions[:, columns].sum(axis=1) - before.facts.infractions[:, columns].sum(axis=1)
-    return added > 0
