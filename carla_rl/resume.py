@@ -41,6 +41,7 @@ class Best:
     score: float
     """Its driving score; -inf before the first."""
     update: int
+    """Of the policy; 0 is the one before PPO, -1 where none was driven yet."""
 
 
 class Source:
@@ -98,7 +99,7 @@ def write(path: Path, live: Live, *, told: Told, lines: Lines, best: Best) -> No
         "update": live.trainer.update,
         "decisions": live.trainer.decisions,
         "trainer": live.trainer.state_dict(),
-        "normaliser": live.policy.state().normaliser,
+        "normaliser": live.policy.state().normaliser if live.policy.normalised else None,
         "sampler": live.source.sampler.state_dict(),
         "draws": [None if draw is None else asdict(draw) for draw in live.source.draws(halfway.episodes)],
         "started": torch.from_numpy(halfway.started),
@@ -182,8 +183,8 @@ class Kept:
             UsageError: tensors that do not fit this policy.
         """
         with self._reading():
-            normaliser = self._content["normaliser"]
-            policy.normalise(normaliser["mean"].numpy(), normaliser["scale"].numpy())
+            if (normaliser := self._content["normaliser"]) is not None:
+                policy.normalise(normaliser["mean"].numpy(), normaliser["scale"].numpy())
             trainer.load_state_dict(self._content["trainer"])
 
     @contextmanager

@@ -23,7 +23,7 @@ from carla_rl.policies import features
 from carla_rl.policies.images import stack_images, to_input
 from carla_rl.policies.sft import RouteObjects, TinyMulticam, needs_of, new_model
 from carla_rl.records.atomic import make_folder, write_json
-from carla_rl.records.dataset import Samples
+from carla_rl.records.dataset import Samples, split_by_episode
 from carla_rl.types import Ints, Needs
 
 _EVALUATION_ROWS = 512
@@ -119,21 +119,6 @@ def samples_needs(config: SftConfig) -> Needs:
         UsageError: a camera whose mount is not known.
     """
     return needs_of(config.architecture, (config.camera,), "camera")
-
-
-def split_by_episode(episode_index: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to learn from and rows held out: `share` of the episodes, at least one, whole episodes only.
-
-    Raises:
-        UsageError: fewer than two episodes.
-    """
-    episodes = np.unique(episode_index)
-    if len(episodes) < 2:
-        raise UsageError(f"behaviour cloning holds whole episodes out and needs at least 2 (found {len(episodes)}); record more")
-    count = min(max(round(share * len(episodes)), 1), len(episodes) - 1)
-    chosen = np.random.default_rng(seed).permutation(episodes)[:count]
-    held_out = np.isin(episode_index, chosen)
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def errors(waypoints: Tensor, targets: Tensor) -> tuple[float, float]:

@@ -37,6 +37,7 @@ from carla_rl.records.lock import sole_writer
 from carla_rl.records.training import DROPPED, UPDATE, VALIDATION, TrainingLog, note_resume
 from carla_rl.reward import AnyReward, RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import Curriculum, TrainingSampler
+from carla_rl.warm_start import WarmStartConfig
 
 CHECKPOINTS = "checkpoints"
 VALIDATION_SIGNS = ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "blocked_share", "ade_mean")
@@ -50,6 +51,7 @@ class TrainConfig(Config):
     delta: DeltaConfig = DeltaConfig()
     reward: AnyReward = RewardConfig()
     curriculum: Curriculum = Curriculum()
+    warm_start: WarmStartConfig = WarmStartConfig()
     mid_route: float = Field(default=0.7, ge=0, le=1, description="share of the training episodes that start in the middle of their route")
     device: str = Field(
         default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where the heads learn, cpu or cuda; they drive on the CPU"
@@ -110,14 +112,14 @@ class Training:
         self._told = told if told is not None else {"training": config.model_dump(mode="json")}
         self._kept = kept
         self._log = TrainingLog(folder, facts) if kept is None else TrainingLog.reopened(folder, facts, kept.lines)
-        self._best = resume.Best(-np.inf, 0) if kept is None else kept.best
+        self._best = resume.Best(-np.inf, -1) if kept is None else kept.best
         self._meter = EpisodeMeter(config.ppo.num_envs, parts.simulator.info.kind)
         self._saved_at = -1 if kept is None else kept.update
         self._stopping = False
         self.sft_before = parts.policy.sft.fingerprint()
         if kept is not None:
             kept.check_model(parts.policy)
-            if 0 < self._best.update < kept.update and not self._path("best.pt").is_file():
+            if 0 <= self._best.update < kept.update and not self._path("best.pt").is_file():
                 raise UsageError(f"{self._path('best.pt')}: no such file, but update {self._best.update} was the best so far; put it back")
 
     def run(self) -> Generator[Progress, None, None]:
@@ -221,7 +223,7 @@ class Training:
             self._parts.sampler.learn(result.scenario_id, result.success)
 
     def _validate(self, trainer: Trainer, board: Board) -> Mapping[str, Any] | None:
-        """Drive the validation suite, if any, with the policy's mean, and remember the best. Update 0 is SFT itself."""
+        """Drive the validation suite, if any, with the policy's mean, and remember the best. Update 0 is the drive before PPO."""
         if self._parts.validate is None:
             return None
         summary = summarize(self._parts.validate(self._parts.policy))
@@ -229,7 +231,7 @@ class Training:
         self._log.add(VALIDATION, {"update": trainer.update, "decisions": trainer.decisions, **summary, "sampled": sampled})
         for prefix, found in (("validation", summary), ("validation_sampled", sampled)):
             board.add(trainer.decisions, {f"{prefix}/{name}": found[name] for name in VALIDATION_SIGNS if found.get(name) is not None})
-        if trainer.update and summary["driving_score_mean"] > self._best.score:
+        if summary["driving_score_mean"] > self._best.score:
             self._best = resume.Best(summary["driving_score_mean"], trainer.update)
         return summary
 
@@ -259,7 +261,7 @@ class Training:
         }
         state = self._parts.policy.state(stats)
         save_rl(self._path("last.pt"), state)
-        if trainer.update and self._best.update == trainer.update:
+        if self._best.update == trainer.update:
             save_rl(self._path("best.pt"), state)
 
     def _about(self) -> dict[str, Any]:

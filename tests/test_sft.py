@@ -13,8 +13,8 @@ from policy_parts import observations
 from carla_rl.errors import UsageError
 from carla_rl.policies.loading import load_policy
 from carla_rl.policies.sft import SftPolicy, needs_of
-from carla_rl.records.dataset import Samples
-from carla_rl.sft import EpochReport, SftConfig, errors, samples_needs, split_by_episode, train_sft
+from carla_rl.records.dataset import Samples, split_by_episode
+from carla_rl.sft import EpochReport, SftConfig, errors, samples_needs, train_sft
 
 
 def frames(n: int = 400, horizon: int = 20, images: tuple[Path, ...] = (), per_episode: int = 20) -> Samples:

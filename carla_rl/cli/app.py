@@ -19,6 +19,7 @@ from carla_rl.cli import (
     commands_results,
     commands_settings,
     commands_train,
+    commands_warm_start,
 )
 from carla_rl.cli.console import stderr
 from carla_rl.errors import RunFailure, UsageError
@@ -52,6 +53,7 @@ def _root(version: Annotated[bool, typer.Option("--version", callback=_version, 
 app.command("demo", rich_help_panel="The whole story")(commands_demo.demo)
 app.command("record", rich_help_panel="Data and cloning")(commands_data.record)
 app.command("sft", rich_help_panel="Data and cloning")(commands_data.sft)
+app.command("warm-start", rich_help_panel="Data and cloning")(commands_warm_start.warm_start)
 app.command("offline", rich_help_panel="Data and cloning")(commands_data.offline)
 app.command("plan", rich_help_panel="Data and cloning")(commands_data.plan)
 app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluate)

@@ -12,9 +12,11 @@ from rich.markup import escape
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stderr, stdout
+from carla_rl.cli.heads import FILE, headline, prepare_warm_start, sentence, show_warm_start
 from carla_rl.cli.stopped import Stopped, read_stopped
 from carla_rl.cli.training import Built, TrainRequest, build, drive_training
 from carla_rl.errors import UsageError
+from carla_rl.records.atomic import write_json
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.run import TRAINING, start_run
 from carla_rl.train import CHECKPOINTS, TrainConfig, Training
@@ -34,7 +36,18 @@ def train(
         str | None,
         typer.Option("--validation", metavar="NAME|FILE", help="Suite to drive now and then; the best checkpoint on it is kept."),
     ] = None,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML with tables ppo, delta, reward.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="TOML with tables ppo, delta, reward, warm_start.")
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--warm-start", metavar="GLOB", help="Recorded episodes that the delta head learns from before PPO; a folder or a pattern."
+        ),
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", metavar="FILE", help="Start from the heads of this RL checkpoint of the same SFT model.")
+    ] = None,
     decisions: Annotated[int | None, typer.Option("--decisions", min=1, help="Decisions to train on, all envs together.")] = None,
     num_envs: Annotated[
         int | None, typer.Option("--num-envs", min=1, max=options.MOST_ENVS, help="Worlds driven at once; part of the algorithm here.")
@@ -66,8 +79,9 @@ def train(
 ) -> None:
     """Refine a frozen SFT model online: PPO trains a bounded correction of its plans on closed-loop episodes.
 
-    Update 0 drives exactly as SFT. Leaves checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign,
-    and TensorBoard logs. Ctrl-C and SIGTERM end it after the update under way; [b]--resume RUN_DIR[/b] goes on.
+    Update 0 drives exactly as SFT, unless [b]--warm-start[/b] or [b]--init[/b] gives the heads something to begin with. Leaves
+    checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign, and TensorBoard logs. Ctrl-C and SIGTERM
+    end it after the update under way; [b]--resume RUN_DIR[/b] goes on.
     """
     if resume is not None:
         _go_on(read_stopped(resume), threads if "threads" in _given_beside_resume(context) else None, json)
@@ -82,11 +96,15 @@ def train(
         maps=tuple(maps or ()),
         skip_unsupported=skip_unsupported,
         validation=validation,
+        warm_start=warm_start,
+        init=init,
         agent=Agent(checkpoint=sft, controller=controller, decision_ticks=decision_ticks),
         training=read_train_config(config, {"seed": seed, "device": device}, {"decisions": decisions, "num_envs": num_envs}),
         threads=threads,
     )
-    built = build(request, threads)
+    built = build(request, threads, init=init)
+    policy, settings = built.parts.policy, request.training
+    supervised = None if warm_start is None else show_warm_start(prepare_warm_start(policy, warm_start, settings), settings)
     started = start_run(
         out,
         TRAINING,
@@ -97,7 +115,11 @@ def train(
         protocol=built.protocol,
         run_id=run_id,
     )
-    _run(Training(built.parts, request.training, started.path, started.facts, told=built.told), built, json)
+    if supervised:
+        write_json(started.path / FILE, supervised)
+        stderr.print(sentence(supervised), highlight=False)
+    training = Training(built.parts, settings, started.path, started.facts, told=built.told)
+    _run(training, built, json, headline(supervised) if supervised else None)
 
 
 def _given_beside_resume(context: typer.Context) -> set[str]:
@@ -128,17 +150,18 @@ def _go_on(stopped: Stopped, threads: int | None, json: bool) -> None:
     for warning in stopped.check(built.told, describe_environment(), threads):
         stderr.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     training = Training(built.parts, stopped.request.training, stopped.path, stopped.facts, told=built.told, kept=stopped.kept)
-    _run(training, built, json)
+    _run(training, built, json, None)
 
 
-def _run(training: Training, built: Built, json: bool) -> None:
-    """Train and tell."""
+def _run(training: Training, built: Built, json: bool, supervised: Mapping[str, Any] | None) -> None:
+    """Train and tell; `supervised` is the headline of a stage that came before."""
     held_out = built.held_out
     with closing(built.bank.simulator), closing(held_out.simulator) if held_out else nullcontext():
         done = drive_training(training)
     best = training.folder / CHECKPOINTS / ("best.pt" if held_out else "last.pt")
     simulator = built.told["facts"]["simulator"]
-    _tell({"path": str(training.folder), "checkpoint": str(best), "simulator": simulator, **done}, built.request.validation, json)
+    about = {"path": str(training.folder), "checkpoint": str(best), "simulator": simulator, "warm_start": supervised}
+    _tell({**about, **done}, built.request.validation, json)
 
 
 def _tell(done: Mapping[str, Any], validation: str | None, json: bool) -> None:
@@ -150,7 +173,7 @@ def _tell(done: Mapping[str, Any], validation: str | None, json: bool) -> None:
     stdout.print(escape(told), highlight=False, soft_wrap=True)
     if done["validation"]:
         curve = " -> ".join(f"{item['driving_score_mean']:.1f}" for item in done["validation"])
-        stdout.print(f"driving score on {escape(str(validation))}, from SFT onwards: {curve}", highlight=False)
+        stdout.print(f"driving score on {escape(str(validation))}, from update 0 onwards: {curve}", highlight=False)
 
 
 def read_train_config(path: Path | None, fields: dict[str, Any], ppo: dict[str, Any]) -> TrainConfig:

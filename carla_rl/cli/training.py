@@ -15,16 +15,14 @@ from pydantic import Field
 
 from carla_rl.agent import Agent
 from carla_rl.build import make_controller, make_expert
-from carla_rl.checkpoint import load_sft
 from carla_rl.cli.console import progress, stderr
+from carla_rl.cli.heads import make_heads
 from carla_rl.cli.setup import Bank, fitting_controller, make_bank, policy_record
 from carla_rl.config import Config
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import Parts, drive
 from carla_rl.interfaces import Policy
 from carla_rl.metrics.result import EpisodeResult
-from carla_rl.policies.residual import ResidualPolicy
-from carla_rl.policies.sft import FrozenSft
 from carla_rl.records.run import PolicyRecord, run_facts
 from carla_rl.scenario.sampler import TrainingSampler
 from carla_rl.scenario.suite import overlap
@@ -42,6 +40,8 @@ class TrainRequest(Config):
     maps: tuple[Path, ...] = ()
     skip_unsupported: bool = False
     validation: str | None = None
+    warm_start: str | None = None
+    init: Path | None = None
     agent: Agent
     training: TrainConfig
     threads: int = Field(default=1, ge=1, description="of torch and the toy; of torch's they are part of the algorithm, down in the bits")
@@ -72,17 +72,19 @@ class Built:
         }
 
 
-def build(request: TrainRequest, threads: int) -> Built:
-    """Everything that can be wrong is found here, before anything runs.
+def build(request: TrainRequest, threads: int, *, init: Path | None = None) -> Built:
+    """Everything that can be wrong is found here, before anything runs. The heads are new, or those of the checkpoint `init`.
 
     Raises:
         UsageError: a file, a suite, a simulator or a controller that is not there or does not fit.
     """
     torch.set_num_threads(threads)
     settings, agent = request.training, request.agent
+    if request.warm_start is not None and request.init is not None:
+        raise UsageError("--warm-start and --init are both given, and both say where the heads start; give one of them")
     _check_device(settings.device)
     assert agent.checkpoint is not None
-    policy = ResidualPolicy(FrozenSft(load_sft(agent.checkpoint)), settings.delta, seed=settings.seed)
+    policy = make_heads(agent.checkpoint, settings, init)
     driver, reference = fitting_controller(agent.controller, settings.ppo.num_envs, policy, agent.decision_ticks), make_expert()
     bank_of = partial(make_bank, request.simulator, maps=request.maps, threads=threads, skip_unsupported=request.skip_unsupported)
     bank = bank_of(request.suite, policy.needs, routes=request.routes, num_envs=settings.ppo.num_envs, idle_envs=True)

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from carla_rl.checkpoint import LegacyState, RlState, load_sft, read_checkpoint
+from carla_rl.checkpoint import LegacyState, RlState, load_rl, load_sft, read_checkpoint, sft_fingerprint
 from carla_rl.errors import UsageError
+from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.legacy import LegacyDelta
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import FrozenSft, SftPolicy
@@ -23,3 +24,21 @@ def load_policy(path: str | Path, *, sft: str | Path | None = None) -> SftPolicy
     if sft is not None:
         raise UsageError(f"{path}: brings its own SFT model; leave --sft out")
     return ResidualPolicy.from_state(state) if isinstance(state, RlState) else SftPolicy(FrozenSft(state))
+
+
+def load_heads(path: str | Path, sft: FrozenSft, config: DeltaConfig) -> ResidualPolicy:
+    """The refined policy in `path`, to be trained further on the same SFT model with heads of the same form.
+
+    Raises:
+        UsageError: as `carla_rl.checkpoint.load_rl`; heads of another SFT model, or of another configuration; the field is named.
+    """
+    state = load_rl(path)
+    if sft_fingerprint(state.sft) != sft_fingerprint(sft.state):
+        raise UsageError(f"{path}: its heads were trained on another SFT model than {sft.state.source}; give the one that they belong to")
+    policy = ResidualPolicy.from_state(state)
+    for name, found in policy.config:
+        if found != (wanted := getattr(config, name)):
+            raise UsageError(
+                f"{path}: its heads have {name} {found!r}, the settings {wanted!r}; write delta.{name} in --config as they have it"
+            )
+    return policy

@@ -43,8 +43,8 @@ class ResidualPolicy:
         self.name = f"sft-{sft.state.architecture}+delta"
         self.needs = sft.needs.union(sft.context_needs) if "context" in config.inputs else sft.needs
         self.horizon = sft.horizon
-        self._basis = action_basis(config, self.horizon)
-        actions = len(self._basis.shift)
+        self.basis = action_basis(config, self.horizon)
+        actions = len(self.basis.shift)
         sizes = {
             "z": sft.out_dim,
             "waypoints": 2 * len(range(WAYPOINT_STRIDE - 1, self.horizon, WAYPOINT_STRIDE)),
@@ -61,6 +61,8 @@ class ResidualPolicy:
         """(K,)"""
         self.residual_ratio = 1.0
         """Share of the correction that is driven, 0..1."""
+        self.normalised = False
+        """Whether the features' normaliser is set."""
         self._mean = np.zeros(self.feature_size, np.float32)
         self._scale = np.ones(self.feature_size, np.float32)
         self._generator: torch.Generator | None = None
@@ -111,6 +113,7 @@ class ResidualPolicy:
         """From now on the heads see (features - mean) * scale, within +-10; both are (D,). Identity before."""
         self._mean = np.array(mean, np.float32)
         self._scale = np.array(scale, np.float32)
+        self.normalised = True
 
     def sample_with(self, generator: torch.Generator | None) -> None:
         """Sample actions with this generator from now on; with None drive the mean."""
@@ -151,10 +154,10 @@ class ResidualPolicy:
         features = self._features(seen)
         raw = by_rows(self.delta_head.net, features)
         extras = {"features": features}
-        action = np.ascontiguousarray(raw[:, : len(self._basis.shift)])
+        action = np.ascontiguousarray(raw[:, : len(self.basis.shift)])
         if self._generator is not None:
             action, extras["log_prob"] = self._sample(raw, self._generator)
-        delta, bounded = correction(action, seen.waypoints, *self._basis, self.config.limit, self.config.bound == "tanh")
+        delta, bounded = correction(action, seen.waypoints, *self.basis, self.config.limit, self.config.bound == "tanh")
         if self.residual_ratio != 1.0:
             delta *= np.float32(self.residual_ratio)
         extras |= {"action": action, "delta": delta, "bounded": bounded}
@@ -163,6 +166,16 @@ class ResidualPolicy:
     def features(self, observation: Observation) -> NDArray[np.float32]:
         """(M, D): what the heads see of any M observations."""
         return self._features(self._see(observation))
+
+    def frozen(self, observation: Observation) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What never changes about any M observations: features before they are normalised (M, D), and SFT's plans (M, H, 2) in m."""
+        seen = self._see(observation)
+        return self._joined(seen), seen.waypoints
+
+    def scaled(self, joined: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(M, D): the features that the heads see, of those before they are normalised."""
+        clipped: NDArray[np.float32] = np.clip((joined - self._mean) * self._scale, -_LARGEST_FEATURE, _LARGEST_FEATURE)
+        return clipped
 
     def values(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(M,) values of features followed by the critic's facts, (M, D + P)."""
@@ -180,12 +193,14 @@ class ResidualPolicy:
 
     def _features(self, seen: Seen) -> NDArray[np.float32]:
         """(N, D): what the heads see of what SFT saw."""
+        return self.scaled(self._joined(seen))
+
+    def _joined(self, seen: Seen) -> NDArray[np.float32]:
+        """(N, D): the same before it is normalised."""
         units = np.array((1.0 / _X_UNIT_M, 1.0 / _Y_UNIT_M), np.float32)
         waypoints = (seen.waypoints[:, WAYPOINT_STRIDE - 1 :: WAYPOINT_STRIDE] * units).reshape(len(seen.z), -1)
         parts = {"z": seen.z, "waypoints": waypoints, "context": seen.context}
-        joined = np.concatenate([parts[name] for name in self.config.inputs], axis=1)
-        clipped: NDArray[np.float32] = np.clip((joined - self._mean) * self._scale, -_LARGEST_FEATURE, _LARGEST_FEATURE)
-        return clipped
+        return np.concatenate([parts[name] for name in self.config.inputs], axis=1)
 
     def _sample(self, raw: NDArray[np.float32], generator: torch.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Actions (N, K) around the mean and their log-probabilities (N,), of what the delta head gave."""

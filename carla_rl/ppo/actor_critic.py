@@ -58,6 +58,10 @@ class ActorCritic(Policy, Heads, Protocol):
     def normalise(self, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
         """From now on the features are (features - mean) * scale, both (D,); identity before."""
 
+    @property
+    def normalised(self) -> bool:
+        """Whether `normalise` has been called: heads that learned on such features need them to stay."""
+
     def features(self, observation: Observation) -> NDArray[np.float32]:
         """(M, D) features of any M observations."""
 

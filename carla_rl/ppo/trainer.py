@@ -68,7 +68,7 @@ class Trainer:
         Raises:
             RunFailure: training diverged, or the simulator gave a state that is not finite.
         """
-        if self.update == 0 and self.config.calibration:
+        if self.update == 0 and self.config.calibration and not self.policy.normalised:
             self._calibrate()
         while self.update < self.config.updates:
             yield self._one_update()

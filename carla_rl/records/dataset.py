@@ -182,6 +182,21 @@ def check_waypoint_spec(episode: EpisodeFile, horizon: int) -> None:
             )
 
 
+def split_by_episode(episode_index: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to learn from and rows held out: `share` of the episodes, at least one, whole episodes only.
+
+    Raises:
+        UsageError: fewer than two episodes.
+    """
+    episodes = np.unique(episode_index)
+    if len(episodes) < 2:
+        raise UsageError(f"whole episodes are held out, which needs at least 2 (found {len(episodes)}); record more")
+    count = min(max(round(share * len(episodes)), 1), len(episodes) - 1)
+    chosen = np.random.default_rng(seed).permutation(episodes)[:count]
+    held_out = np.isin(episode_index, chosen)
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
 def _check_required(path: Path, data: Any) -> None:
     if not isinstance(data, dict):
         raise UsageError(f"{path}: holds a {type(data).__name__}, expected an object")

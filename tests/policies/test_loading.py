@@ -7,7 +7,7 @@ from carla_rl.checkpoint import load_sft, save_rl, save_sft
 from carla_rl.errors import UsageError
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.legacy import BOUNDS_M, LegacyDelta
-from carla_rl.policies.loading import load_policy
+from carla_rl.policies.loading import load_heads, load_policy
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import SftPolicy
 
@@ -76,3 +76,20 @@ def test_fingerprint_follows_the_model(tmp_path):
     policy.plan(observations(1, camera="front"))
     assert policy.sft.fingerprint() == before
     assert len(load_sft(path).encoder) == 8
+
+
+def test_heads_go_on_only_on_their_own_sft_model_and_in_their_own_form(tmp_path):
+    path, config = tmp_path / "rl.pt", DeltaConfig(hidden=(32,))
+    trained = ResidualPolicy(frozen(), config, seed=3)
+    trained.normalise(np.full(trained.feature_size, 0.5, np.float32), np.full(trained.feature_size, 2.0, np.float32))
+    save_rl(path, trained.state())
+    policy = load_heads(path, frozen(), config)
+    assert policy.normalised
+    assert policy.features(observations(2)).tobytes() == trained.features(observations(2)).tobytes()
+    with pytest.raises(UsageError, match=r"rl.pt: its heads were trained on another SFT model than memory"):
+        load_heads(path, frozen(hidden=65), config)
+    with pytest.raises(UsageError, match=r"rl.pt: its heads have hidden \(32,\), the settings \(128, 128\); write delta.hidden"):
+        load_heads(path, frozen(), DeltaConfig())
+    save_sft(tmp_path / "model.pt", sft_state())
+    with pytest.raises(UsageError, match=r"model\.pt: not a checkpoint of our RL training"):
+        load_heads(tmp_path / "model.pt", frozen(), config)

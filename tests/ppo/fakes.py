@@ -120,7 +120,7 @@ class TinyPolicy:
         nn.init.zeros_(self.delta_head[2].bias)
         self.log_std = torch.zeros(2)
         self.residual_ratio, self.scheduled, self.critic_facts = 1.0, True, 0
-        self.mean, self.scale = np.zeros(2, np.float32), np.ones(2, np.float32)
+        self.mean, self.scale, self.normalised = np.zeros(2, np.float32), np.ones(2, np.float32), False
         self._generator: torch.Generator | None = None
 
     def reset(self, envs: np.ndarray) -> None:
@@ -130,7 +130,7 @@ class TinyPolicy:
         self._generator = generator
 
     def normalise(self, mean: np.ndarray, scale: np.ndarray) -> None:
-        self.mean, self.scale = mean, scale
+        self.mean, self.scale, self.normalised = mean, scale, True
 
     def twin(self, device: torch.device) -> "TinyPolicy":
         other = TinyPolicy()

@@ -158,6 +158,14 @@ def test_calibration_normalises_the_features_once():
     assert np.array_equal(policy.mean, seen)
 
 
+def test_features_that_are_normalised_already_stay_as_they_are():
+    trainer = make_trainer(Worlds(10, quadratic), decisions=160, rollout=8, minibatch=16, calibration=2)
+    trainer.policy.normalise(np.array([0.25, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
+    next(trainer.updates())
+    assert trainer.policy.mean.tolist() == [0.25, 0.0]
+    assert trainer.policy.scale.tolist() == [2.0, 1.0]
+
+
 def test_sampling_is_off_again_between_updates():
     trainer = small()
     next(trainer.updates())
