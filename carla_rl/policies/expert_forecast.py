@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from carla_rl.compiled import rule
 from carla_rl.geometry import wrap
 from carla_rl.policies.expert_numbers import Numbers
-from carla_rl.policies.expert_path import FINE, ROWS, Path, pose_at, project, row_at
+from carla_rl.policies.expert_path import FINE, ROW_M, ROWS, Path, pose_at, project, row_at
 from carla_rl.types import ROUTE_SPACING_M, ObjectColumn, ObjectKind
 
 STEP_S = 0.2
@@ -128,7 +128,7 @@ def foresee(
             continue
         # who drives behind the ego in the same direction looks out for it; who is beside it does not
         follower = s + along < -k.half_length and abs(turn) < ALIGNED and abs(d) < k.half_width + across + k.lead_margin
-        if follower or (row[SPEED] < 0.05 and not in_way and not fixed):
+        if follower or (row[SPEED] < 0.05 and not in_way and not fixed and not _touches(path, near, seen.d[m], along, across + margin, k)):
             continue
         soft = fixed_gap if fixed else (k.walker_side if walker or row[KIND] == BICYCLE else 0.0)
         others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
@@ -155,6 +155,14 @@ def foresee(
                 others.fixed[crossing] = False
         crossing += 1
     return crossing, leaders
+
+
+@rule
+def _touches(path: Path, near: int, d: float, along: float, across: float, k: Numbers) -> bool:
+    """Whether something beside the path comes into the ego's way before or behind its middle, where the path swings out or back."""
+    reach = int((along + k.half_length) / ROW_M) + 1
+    before, behind = path.offset[max(near - reach, 0)], path.offset[min(near + reach, ROWS - 1)]
+    return bool(min(abs(d - before), abs(d - behind)) - across < k.half_width)
 
 
 @rule

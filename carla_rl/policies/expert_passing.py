@@ -24,6 +24,7 @@ STILL_MPS = 0.1
 QUEUE_M = 9.0
 """Who stands so near behind an obstacle waits for it."""
 QUEUE_MPS = 4.0
+CREEP_MPS = 1.0
 RIDER_MPS = 5.0
 """A bicycle that is slower is passed."""
 FASTER_MPS = 2.0
@@ -34,6 +35,10 @@ FARTHEST_M = 90.0
 """A swerve ends within the table of the path."""
 ONCOMING_M = 45.0
 """and is so long at most on the oncoming lane: the ego sees 60 m of it."""
+SWING_MPS = 4.0
+"""The ego waits as far before an obstacle as it needs to swing out at this speed: nearer it would have to turn more sharply, so more slowly."""
+ENTER_SHARE = 0.4
+"""The ego reaches the lane beside when it has done so much of the way on which it swings out."""
 OUT_SHARE = 0.3
 """The ego has swung out when it has done so much of the way to the side."""
 YIELD_BEHIND_M, YIELD_AHEAD_M = 60.0, 6.0
@@ -84,7 +89,7 @@ def find_obstacle(objects: NDArray[np.float32], seen: Seen, light: NDArray[np.fl
         for m in range(count):
             if seen.passed[m] or objects[m, KIND] == 0 or objects[m, KIND] == PEDESTRIAN or objects[m, SPEED] > STILL_MPS:
                 continue
-            if abs(seen.d[m]) > k.aside_least or abs(seen.turn[m]) > ALIGNED or seen.s[m] < 0.0:
+            if abs(seen.d[m]) > k.aside_least or abs(seen.turn[m]) > ALIGNED or seen.s[m] + seen.along[m] < -k.half_length - k.clear_gap:
                 continue
             for f in range(count):
                 behind = seen.s[f] - seen.along[f] - seen.s[m] - seen.along[m]
@@ -114,7 +119,7 @@ def find_obstacle(objects: NDArray[np.float32], seen: Seen, light: NDArray[np.fl
 @rule
 def wait_before(aside: float, k: Numbers) -> float:
     """m between the ego's front and an obstacle behind which it waits: room to swing out."""
-    return k.wait_gap + swerve_length(aside, 0.0, k)
+    return k.wait_gap + swerve_length(aside, SWING_MPS, k)
 
 
 @rule
@@ -138,7 +143,7 @@ def swerve_past(obstacle: Obstacle, to_left: bool, speed: float, fast: float, k:
     out = ahead + max(ahead, 0.0) / faster * obstacle.speed
     until = beyond + max(beyond, 0.0) / faster * obstacle.speed
     back = swerve_length(aside, max(speed, 0.7 * fast), k)
-    return Swerve(aside, out - swerve_length(aside, max(speed, 2.0), k), out, until, until + back)
+    return Swerve(aside, out - swerve_length(aside, max(speed, SWING_MPS), k), out, until, until + back)
 
 
 @rule
@@ -165,35 +170,43 @@ def is_open(
     motion: NDArray[np.float64],
     others: Others,
     leaders: int,
+    limit: float,
     reserve_s: float,
     k: Numbers,
 ) -> bool:
     """Whether the ego, driving `motion`, is past the obstacle before oncoming traffic is there, and nobody stands in its way.
 
-    `reserve_s` s of the oncoming traffic's speed are kept. Who is not yet in sight does not count.
+    Oncoming traffic may gather speed up to the `limit`, m/s; `reserve_s` s more of its way are kept. Who is not yet in sight does not count.
     """
     for m in range(leaders):
-        if others.lead[m, 1] < 1.0 and others.lead[m, 0] < swerve.until + 2.0 * k.half_length:
+        # who drives up to the obstacle ahead of the ego will stop there
+        slow = QUEUE_MPS if others.lead[m, 0] < swerve.until else CREEP_MPS
+        if others.lead[m, 1] < slow and others.lead[m, 0] < swerve.until + 2.0 * k.half_length:
             return False
-    enter_s, clear_s = 0.5 * (max(swerve.begins, 0.0) + max(swerve.out, 0.0)), 0.5 * (swerve.until + swerve.ends)
-    enter, clear = 0.0, 0.0
-    if swerve.begins > 0.0:
-        enter = _time_to(motion, enter_s)
-    clear = _time_to(motion, clear_s)
+    begins = max(swerve.begins, 0.0)
+    enter_s, clear_s = begins + ENTER_SHARE * max(swerve.out - begins, 0.0), 0.5 * (swerve.until + swerve.ends)
+    enter, clear = _time_to(motion, enter_s), _time_to(motion, clear_s)
     for m in range(objects.shape[0]):
         speed = objects[m, SPEED]
         if objects[m, KIND] == 0 or objects[m, KIND] == PEDESTRIAN or speed < STILL_MPS or math.cos(seen.turn[m]) > -0.7:
             continue
         if abs(seen.d[m] - swerve.aside) > seen.across[m] + k.half_width + k.lead_margin:
             continue
-        if seen.s[m] + seen.along[m] - speed * enter < enter_s - k.half_length - 1.0 and swerve.begins > 0.0:
+        # it is by before the ego is on its lane; whether they touch has been looked at
+        if seen.s[m] + seen.along[m] - speed * enter < enter_s + k.half_length:
             continue
-        if seen.s[m] + seen.along[m] < -k.half_length:
-            continue
-        if seen.s[m] - seen.along[m] - speed * (clear + reserve_s) > clear_s + k.half_length + 1.0:
+        if seen.s[m] - seen.along[m] - _oncoming_way(speed, limit, clear + reserve_s, k) > clear_s + k.half_length + 1.0:
             continue
         return False
     return True
+
+
+@rule
+def _oncoming_way(speed: float, limit: float, time_s: float, k: Numbers) -> float:
+    """m that a vehicle drives in a time that gathers speed up to the limit."""
+    gain = max(limit - speed, 0.0)
+    speeding = min(time_s, gain / k.oncoming_accel)
+    return speed * time_s + k.oncoming_accel * speeding * (time_s - 0.5 * speeding)
 
 
 @rule
