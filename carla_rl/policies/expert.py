@@ -153,7 +153,7 @@ def _drive(
                 return
         if least == math.inf:
             least = k.half_width + obstacle.gap + min(abs(obstacle.left), abs(obstacle.right))
-    yields, swerve = swerve_for_others(objects, scratch.seen, room, speed, k)
+    yields, swerve = swerve_for_others(sight, scratch.seen, room, speed, k)
     if obstacle.first < math.inf:
         swerve = Swerve(0.0, 0.0, 0.0, 0.0, 0.0)
         if obstacle.speed < STANDS_MPS and least < math.inf:

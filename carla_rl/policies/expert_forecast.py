@@ -24,6 +24,8 @@ ALIGNED = math.radians(35.0)
 ASKEW = math.radians(4.0)
 SHARED_ROAD_M = 6.0
 """How far beside the path it may be for that."""
+CUT_IN_MPS, CUT_IN_M, CUT_IN_S = 0.3, 10.0, 1.5
+"""Who moves and steers into the ego's way leads it from then on, where that is so near."""
 SHARP = 0.05
 """1/m."""
 TURNING_MPS = 1.5
@@ -121,7 +123,8 @@ def foresee(
         in_way = s > 0.0 and abs(d) - across < k.half_width + margin
         forward = row[SPEED] * math.cos(turn)
         fixed = passing and seen.passed[m]
-        if in_way and not fixed and (walker or abs(turn) < ALIGNED or row[SPEED] < 0.5):
+        cuts = not walker and s > 0.0 and cuts_in(d, turn, across, row[SPEED], k)
+        if cuts or (in_way and not fixed and (walker or abs(turn) < ALIGNED or row[SPEED] < 0.5)):
             others.lead[leaders, 0] = s - along
             others.lead[leaders, 1] = max(forward, 0.0)
             leaders += 1
@@ -155,6 +158,16 @@ def foresee(
                 others.fixed[crossing] = False
         crossing += 1
     return crossing, leaders
+
+
+@rule
+def cuts_in(d: float, turn: float, across: float, speed: float, k: Numbers) -> bool:
+    """Whether a vehicle `d` m to the left of the path, with a direction `turn` rad from the path's, steers into the ego's way: going on
+    straight it is in it within CUT_IN_M or CUT_IN_S."""
+    if speed < CUT_IN_MPS or abs(d) > SHARED_ROAD_M or turn * d > 0.0 or not ASKEW < abs(turn) < ALIGNED:
+        return False
+    aside = abs(d) - across - k.half_width - k.lead_margin
+    return bool(aside < math.tan(abs(turn)) * max(CUT_IN_M, CUT_IN_S * speed))
 
 
 @rule

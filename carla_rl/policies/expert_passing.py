@@ -41,7 +41,7 @@ ENTER_SHARE = 0.4
 """The ego reaches the lane beside when it has done so much of the way on which it swings out."""
 OUT_SHARE = 0.3
 """The ego has swung out when it has done so much of the way to the side."""
-YIELD_BEHIND_M, YIELD_AHEAD_M = 60.0, 6.0
+YIELD_BEHIND_M, YIELD_AHEAD_M = 100.0, 6.0
 """An emergency vehicle is let by from so far behind the ego until it is so far ahead."""
 YIELD_ASIDE_M = 3.5
 NUDGE_GAP_M = 0.6
@@ -220,18 +220,20 @@ def _time_to(motion: NDArray[np.float64], s: float) -> float:
 
 @rule
 def swerve_for_others(objects: NDArray[np.float32], seen: Seen, room: NDArray[np.float32], speed: float, k: Numbers) -> tuple[bool, Swerve]:
-    """Whether an emergency vehicle comes from behind, and the swerve that makes way: for it onto a lane to the right, for oncoming
-    vehicles that use a part of the ego's lane within the lane."""
+    """Whether an emergency vehicle comes from behind, and the swerve that makes way: for it onto a lane to the right, else to the left, for
+    oncoming vehicles that use a part of the ego's lane within the lane."""
     aside, yields = 0.0, False
-    right = room[0, RIGHT]
+    right, left = room[0, RIGHT], room[0, LEFT]
     for i in range(1, 20):
-        right = min(right, room[i, RIGHT])
-    spare = right - k.half_width - k.edge_gap
+        right, left = min(right, room[i, RIGHT]), min(left, room[i, LEFT])
+    spare, other = right - k.half_width - k.edge_gap, left - k.half_width - k.edge_gap
     for m in range(objects.shape[0]):
-        siren = objects[m, KIND] == EMERGENCY and objects[m, SPEED] > 1.0 and spare > 0.7 * YIELD_ASIDE_M
+        siren = objects[m, KIND] == EMERGENCY and objects[m, SPEED] > 1.0 and max(spare, other) > 0.7 * YIELD_ASIDE_M
         behind = abs(seen.turn[m]) < ALIGNED and -YIELD_BEHIND_M < seen.s[m] < YIELD_AHEAD_M + seen.along[m]
-        if siren and behind and abs(seen.d[m]) < YIELD_ASIDE_M:
-            yields, aside = True, -min(YIELD_ASIDE_M, spare)
+        # the line is straight behind the ego, the road need not be: in an even bend half of the turn tells how far it has bent away
+        bend = 0.5 * seen.turn[m] * min(seen.s[m], 0.0)
+        if siren and behind and abs(seen.d[m] - bend) < YIELD_ASIDE_M:
+            yields, aside = True, -min(YIELD_ASIDE_M, spare) if spare > 0.7 * YIELD_ASIDE_M else min(YIELD_ASIDE_M, other)
     if not yields:
         for m in range(objects.shape[0]):
             if objects[m, KIND] == 0 or objects[m, KIND] == PEDESTRIAN or objects[m, SPEED] < 1.0 or math.cos(seen.turn[m]) > -0.7:
