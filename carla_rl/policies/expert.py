@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.policies.expert_forecast import X, Y, Others, Seen, empty_others, empty_seen, foresee, survey
-from carla_rl.policies.expert_motion import TICKS, choose, first_meeting, move, speed_profile, stop_line
+from carla_rl.policies.expert_motion import BRAKE, CANDIDATES, TICKS, choose, first_meeting, move, speed_profile, stop_line
 from carla_rl.policies.expert_numbers import ExpertConfig, Numbers
 from carla_rl.policies.expert_passing import (
     GREEN,
@@ -163,10 +163,16 @@ def _drive(
             stop = min(stop, max(end - k.half_length - wait_before(least, k), 0.0))
     elif yields:
         fast *= YIELD_SHARE
-    build_path(scratch.line, speed, yaw_rate, swerve, k, scratch.path)
-    speed_profile(scratch.path, fast, k, scratch.top)
-    crossing, leaders = foresee(objects, scratch.seen, scratch.line, scratch.path, False, 0.0, k, scratch.others)
-    choose(scratch.path, scratch.top, speed, stop, scratch.others, crossing, leaders, k.accel, k, scratch.motion)
+    chosen = CANDIDATES
+    while chosen >= BRAKE:
+        build_path(scratch.line, speed, yaw_rate, swerve, k, scratch.path)
+        speed_profile(scratch.path, fast, k, scratch.top)
+        crossing, leaders = foresee(objects, scratch.seen, scratch.line, scratch.path, False, 0.0, k, scratch.others)
+        chosen = choose(scratch.path, scratch.top, speed, stop, scratch.others, crossing, leaders, k.accel, k, scratch.motion)
+        if swerve.aside == 0.0:
+            return
+        # not beside the line where somebody else is
+        swerve = Swerve(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @numba.njit(inline="always")

@@ -24,7 +24,7 @@ ALIGNED = math.radians(35.0)
 ASKEW = math.radians(4.0)
 SHARED_ROAD_M = 6.0
 """How far beside the path it may be for that."""
-CUT_IN_MPS, CUT_IN_M, CUT_IN_S = 0.3, 10.0, 1.5
+CUT_IN_TURN, CUT_IN_MPS, CUT_IN_M, CUT_IN_S = math.radians(1.5), 0.3, 10.0, 2.0
 """Who moves and steers into the ego's way leads it from then on, where that is so near."""
 SHARP = 0.05
 """1/m."""
@@ -164,7 +164,7 @@ def foresee(
 def cuts_in(d: float, turn: float, across: float, speed: float, k: Numbers) -> bool:
     """Whether a vehicle `d` m to the left of the path, with a direction `turn` rad from the path's, steers into the ego's way: going on
     straight it is in it within CUT_IN_M or CUT_IN_S."""
-    if speed < CUT_IN_MPS or abs(d) > SHARED_ROAD_M or turn * d > 0.0 or not ASKEW < abs(turn) < ALIGNED:
+    if speed < CUT_IN_MPS or abs(d) > SHARED_ROAD_M or turn * d > 0.0 or not CUT_IN_TURN < abs(turn) < ALIGNED:
         return False
     aside = abs(d) - across - k.half_width - k.lead_margin
     return bool(aside < math.tan(abs(turn)) * max(CUT_IN_M, CUT_IN_S * speed))
