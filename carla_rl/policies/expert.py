@@ -23,6 +23,7 @@ from carla_rl.policies.expert_passing import (
     find_obstacle,
     has_room,
     is_open,
+    is_pressed,
     queue_end,
     swerve_for_others,
     swerve_past,
@@ -135,7 +136,7 @@ def _drive(
     scratch: Scratch,
 ) -> None:
     """Set path and motion of one env: past the obstacle ahead where that is free, else behind it; without one on the route's line."""
-    fast = limit * k.limit_factor
+    fast = limit * (1.0 if is_pressed(objects, scratch.seen, limit * k.limit_factor, k) else k.limit_factor)
     obstacle = find_obstacle(objects, scratch.seen, light, k)
     least = math.inf
     if obstacle.first < math.inf and fast > obstacle.speed:

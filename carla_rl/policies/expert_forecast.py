@@ -26,6 +26,8 @@ SHARED_ROAD_M = 6.0
 """How far beside the path it may be for that."""
 CUT_IN_TURN, CUT_IN_MPS, CUT_IN_M, CUT_IN_S = math.radians(1.5), 0.3, 10.0, 2.0
 """Who moves and steers into the ego's way leads it from then on, where that is so near."""
+STRAIGHT_ROWS = 20
+"""Rows of the path before one that drives beside the ego, on which the route may turn off from it."""
 SHARP = 0.05
 """1/m."""
 TURNING_MPS = 1.5
@@ -143,7 +145,7 @@ def foresee(
         if beside and not walker and not askew:
             _along_road(line, seen.s[m], seen.d[m], turn, forward, others.pose[crossing])
             # it may go straight on where the ego's route turns off
-            if doubt and forward < 0.0 and _turns(line, near):
+            if doubt and _turns(line, near if forward < 0.0 else min(near + STRAIGHT_ROWS, ROWS - 1)):
                 crossing += 1
                 _straight(row[X], row[Y], row[YAW], row[SPEED], row[KIND] == VEHICLE, k, others.pose[crossing])
                 others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft

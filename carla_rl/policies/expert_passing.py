@@ -44,6 +44,8 @@ OUT_SHARE = 0.3
 YIELD_BEHIND_M, YIELD_AHEAD_M = 100.0, 6.0
 """An emergency vehicle is let by from so far behind the ego until it is so far ahead."""
 YIELD_ASIDE_M = 3.5
+PRESSING_M, PRESSING_MPS = 40.0, 0.5
+"""Who comes from behind, so near and so much faster, may not slow down for the ego: it drives at the limit."""
 NUDGE_GAP_M = 0.6
 """m that the ego likes to have beside oncoming vehicles, within its lane."""
 NUDGE_M = 0.6
@@ -216,6 +218,17 @@ def _time_to(motion: NDArray[np.float64], s: float) -> float:
         if motion[j, 0] >= s:
             return j * WAYPOINT_S
     return float(TICKS * WAYPOINT_S + (s - motion[TICKS, 0]) / max(motion[TICKS, 1], 0.5))
+
+
+@rule
+def is_pressed(objects: NDArray[np.float32], seen: Seen, fast: float, k: Numbers) -> bool:
+    """Whether somebody comes from behind on the ego's lane, close and faster than `fast` m/s."""
+    for m in range(objects.shape[0]):
+        if objects[m, KIND] == 0 or objects[m, SPEED] < fast + PRESSING_MPS or abs(seen.turn[m]) > ALIGNED:
+            continue
+        if -PRESSING_M < seen.s[m] < -k.half_length and abs(seen.d[m]) < seen.across[m] + k.half_width:
+            return True
+    return False
 
 
 @rule
