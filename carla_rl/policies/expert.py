@@ -168,7 +168,7 @@ def _drive(
     while chosen >= BRAKE:
         build_path(scratch.line, speed, yaw_rate, swerve, k, scratch.path)
         speed_profile(scratch.path, fast, k, scratch.top)
-        crossing, leaders = foresee(objects, scratch.seen, scratch.line, scratch.path, False, 0.0, k, scratch.others)
+        crossing, leaders = foresee(objects, scratch.seen, scratch.line, scratch.path, speed, False, 0.0, k, scratch.others)
         chosen = choose(scratch.path, scratch.top, speed, stop, scratch.others, crossing, leaders, k.accel, k, scratch.motion)
         if swerve.aside == 0.0:
             return
@@ -206,7 +206,7 @@ def _pass(
     accel, fast = (k.pass_accel, limit) if oncoming else (k.accel, limit * k.limit_factor)
     build_path(scratch.line, speed, yaw_rate, swerve, k, path)
     speed_profile(path, fast, k, top)
-    crossing, leaders = foresee(objects, scratch.seen, scratch.line, path, True, 0.0 if begun else k.fixed_gap, k, others)
+    crossing, leaders = foresee(objects, scratch.seen, scratch.line, path, speed, True, 0.0 if begun else k.fixed_gap, k, others)
     move(path, top, speed, stop, math.inf, 0.0, accel, others, leaders, k, motion)
     free = first_meeting(path, motion, others, crossing, k)[0] < 0
     free = free and is_open(sight, scratch.seen, swerve, motion, others, leaders, limit, RESERVE_S[1] if out else RESERVE_S[0], k)

@@ -37,7 +37,11 @@ TURNING_RAD = math.radians(130.0)
 TURNING_M = 40.0
 """so far ahead,"""
 TURNING_RADIUS_M = 4.0
-"""on a circle of at least this radius."""
+"""on a circle of at least this radius,"""
+TURNING_ACCEL = 6.0
+"""m/s^2, where it bears no more than this to the side."""
+FOLLOW_BRAKE = 6.0
+"""m/s^2: who comes from behind at an angle looks out for the ego if this is enough."""
 
 X, Y, YAW, SPEED = int(ObjectColumn.X), int(ObjectColumn.Y), int(ObjectColumn.YAW), int(ObjectColumn.SPEED)
 LENGTH, WIDTH, KIND = int(ObjectColumn.HALF_LENGTH), int(ObjectColumn.HALF_WIDTH), int(ObjectColumn.KIND)
@@ -106,9 +110,17 @@ def survey(objects: NDArray[np.float32], line: Path, seen: Seen) -> None:
 
 @rule
 def foresee(
-    objects: NDArray[np.float32], seen: Seen, line: Path, path: Path, passing: bool, fixed_gap: float, k: Numbers, others: Others
+    objects: NDArray[np.float32],
+    seen: Seen,
+    line: Path,
+    path: Path,
+    speed: float,
+    passing: bool,
+    fixed_gap: float,
+    k: Numbers,
+    others: Others,
 ) -> tuple[int, int]:
-    """Fill `others` for the path; returns how many crossing objects and how many leaders there are.
+    """Fill `others` for the path of an ego at `speed` m/s; returns how many crossing objects and how many leaders there are.
 
     With `passing` what is to be passed is no leader: its box must be missed, by `fixed_gap` m.
     """
@@ -133,6 +145,8 @@ def foresee(
             continue
         # who drives behind the ego in the same direction looks out for it; who is beside it does not
         follower = s + along < -k.half_length and abs(turn) < ALIGNED and abs(d) < k.half_width + across + k.lead_margin
+        if abs(turn) > ASKEW and (row[SPEED] - speed) * abs(row[SPEED] - speed) > 2.0 * FOLLOW_BRAKE * (-s - along - k.half_length):
+            follower = False
         if follower or (row[SPEED] < 0.05 and not in_way and not fixed and not _touches(path, near, seen.d[m], along, across + margin, k)):
             continue
         soft = fixed_gap if fixed else (k.walker_side if walker or row[KIND] == BICYCLE else 0.0)
@@ -231,7 +245,7 @@ def _merging(line: Path, x: float, y: float, yaw: float, speed: float, pose: NDA
         if behind > ahead + 2.0 * ROUTE_SPACING_M:
             return False
         radius = ahead / math.tan(0.5 * abs(turn))
-        if radius < TURNING_RADIUS_M:
+        if radius < TURNING_RADIUS_M or speed * speed > TURNING_ACCEL * radius:
             return False
         place = row
         for j in range(STEPS):
