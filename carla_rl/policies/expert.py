@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from carla_rl.policies.expert_forecast import X, Y, Others, Seen, empty_others, empty_seen, foresee, survey
+from carla_rl.policies.expert_forecast import Others, Seen, X, Y, empty_others, empty_seen, foresee, survey
 from carla_rl.policies.expert_motion import BRAKE, CANDIDATES, TICKS, choose, first_meeting, move, speed_profile, stop_line
 from carla_rl.policies.expert_numbers import ExpertConfig, Numbers
 from carla_rl.policies.expert_passing import (
@@ -33,7 +33,7 @@ from carla_rl.policies.expert_path import ROWS, Path, Swerve, build_path, ego_of
 from carla_rl.types import HORIZON, Bools, Needs, Observation, Plan
 
 OBJECTS, SIGHT_M = 48, 120.0
-"""Objects that the expert looks at, and how far: a car that comes at 50 km/h is there 5 s after the ego has seen it from behind an obstacle,"""
+"""Objects that the expert looks at, and how far: who comes at 50 km/h is there 5 s after the ego has seen it from behind an obstacle,"""
 NEAR_M = 60.0
 """but those farther away than this matter as oncoming traffic only."""
 YIELD_SHARE = 0.5

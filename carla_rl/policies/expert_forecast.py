@@ -143,11 +143,9 @@ def foresee(
             others.lead[leaders, 1] = max(forward, 0.0)
             leaders += 1
             continue
-        # who drives behind the ego in the same direction looks out for it; who is beside it does not
-        follower = s + along < -k.half_length and abs(turn) < ALIGNED and abs(d) < k.half_width + across + k.lead_margin
-        if abs(turn) > ASKEW and (row[SPEED] - speed) * abs(row[SPEED] - speed) > 2.0 * FOLLOW_BRAKE * (-s - along - k.half_length):
-            follower = False
-        if follower or (row[SPEED] < 0.05 and not in_way and not fixed and not _touches(path, near, seen.d[m], along, across + margin, k)):
+        if follows(-s - along - k.half_length, abs(d) - across, turn, row[SPEED], speed, k):
+            continue
+        if row[SPEED] < 0.05 and not in_way and not fixed and not _touches(path, near, seen.d[m], along, across + margin, k):
             continue
         soft = fixed_gap if fixed else (k.walker_side if walker or row[KIND] == BICYCLE else 0.0)
         others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
@@ -174,6 +172,18 @@ def foresee(
                 others.fixed[crossing] = False
         crossing += 1
     return crossing, leaders
+
+
+@rule
+def follows(gap: float, aside: float, turn: float, speed: float, ego_speed: float, k: Numbers) -> bool:
+    """Whether a vehicle `gap` m behind the ego and `aside` m beside its path drives in its direction and looks out for it.
+
+    Who is beside the ego does not, nor who comes at an angle and could not brake any more.
+    """
+    if gap < 0.0 or abs(turn) > ALIGNED or aside > k.half_width + k.lead_margin:
+        return False
+    closing = max(speed - ego_speed, 0.0)
+    return bool(abs(turn) < ASKEW or closing * closing < 2.0 * FOLLOW_BRAKE * gap)
 
 
 @rule

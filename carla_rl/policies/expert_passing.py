@@ -36,7 +36,7 @@ FARTHEST_M = 90.0
 ONCOMING_M = 45.0
 """and is so long at most on the oncoming lane: the ego sees 60 m of it."""
 SWING_MPS = 4.0
-"""The ego waits as far before an obstacle as it needs to swing out at this speed: nearer it would have to turn more sharply, so more slowly."""
+"""The ego waits as far before an obstacle as it needs to swing out at this speed: nearer it would turn more sharply, so more slowly."""
 ENTER_SHARE = 0.4
 """The ego reaches the lane beside when it has done so much of the way on which it swings out."""
 OUT_SHARE = 0.3
@@ -178,7 +178,7 @@ def is_open(
 ) -> bool:
     """Whether the ego, driving `motion`, is past the obstacle before oncoming traffic is there, and nobody stands in its way.
 
-    Oncoming traffic may gather speed up to the `limit`, m/s; `reserve_s` s more of its way are kept. Who is not yet in sight does not count.
+    Oncoming traffic may gather speed up to the `limit`, m/s; `reserve_s` s more of its way are kept. Who is not in sight does not count.
     """
     for m in range(leaders):
         # who drives up to the obstacle ahead of the ego will stop there

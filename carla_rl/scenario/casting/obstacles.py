@@ -58,7 +58,7 @@ ONCOMING_LEAST_M = 30.0
 """It comes from 30 m and 1.5 m for each km/h of the limit behind the obstacle, and goes as far past it."""
 ONCOMING_ROOM_M, ONCOMING_WAY_M = 40.0, 15.0
 """Oncoming cars begin at a junction where one is near. So that the ego gets by before one that has just begun, an obstacle of the TwoWays
-types ends so far before the next junction, but stands no nearer behind the trigger than the second. The leaderboard's stand on long roads."""
+types ends so far before the next junction, but stands no nearer behind the trigger than the second. The leaderboard's roads are long."""
 CONSTRUCTION_SIGN_M = -5.0
 CONES = tuple((2.0 * number, 0.0) for number in range(5)) + tuple((8.0, 0.3 * number) for number in range(1, 4))
 """(m along, share of the way across the lane) of a construction's cones: along the open side, then across."""
