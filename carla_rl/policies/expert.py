@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from carla_rl.compiled import rule
 from carla_rl.policies.expert_forecast import Others, Seen, X, Y, empty_others, empty_seen, foresee, survey
 from carla_rl.policies.expert_motion import BRAKE, CANDIDATES, TICKS, choose, first_meeting, move, speed_profile, stop_line
 from carla_rl.policies.expert_numbers import ExpertConfig, Numbers
@@ -164,6 +165,14 @@ def _drive(
             stop = min(stop, max(end - k.half_length - wait_before(least, k), 0.0))
     elif yields:
         fast *= YIELD_SHARE
+    _stay(speed, yaw_rate, fast, stop, swerve, objects, k, scratch)
+
+
+@rule
+def _stay(
+    speed: float, yaw_rate: float, fast: float, stop: float, swerve: Swerve, objects: NDArray[np.float32], k: Numbers, scratch: Scratch
+) -> None:
+    """Set path and motion behind all that is ahead, beside the route's line if nobody is there, else on it."""
     chosen = CANDIDATES
     while chosen >= BRAKE:
         build_path(scratch.line, speed, yaw_rate, swerve, k, scratch.path)
@@ -172,7 +181,6 @@ def _drive(
         chosen = choose(scratch.path, scratch.top, speed, stop, scratch.others, crossing, leaders, k.accel, k, scratch.motion)
         if swerve.aside == 0.0:
             return
-        # not beside the line where somebody else is
         swerve = Swerve(0.0, 0.0, 0.0, 0.0, 0.0)
 
 

@@ -135,12 +135,11 @@ def foresee(
         walker = row[KIND] == PEDESTRIAN
         margin = k.walker_gap if walker else k.lead_margin
         in_way = s > 0.0 and abs(d) - across < k.half_width + margin
-        forward = row[SPEED] * math.cos(turn)
         fixed = passing and seen.passed[m]
-        cuts = not walker and s > 0.0 and cuts_in(d, turn, across, row[SPEED], k)
+        cuts = not walker and not fixed and s > 0.0 and cuts_in(d, turn, across, row[SPEED], k)
         if cuts or (in_way and not fixed and (walker or abs(turn) < ALIGNED or row[SPEED] < 0.5)):
             others.lead[leaders, 0] = s - along
-            others.lead[leaders, 1] = max(forward, 0.0)
+            others.lead[leaders, 1] = max(row[SPEED] * math.cos(turn), 0.0)
             leaders += 1
             continue
         if follows(-s - along - k.half_length, abs(d) - across, turn, row[SPEED], speed, k):
@@ -148,30 +147,37 @@ def foresee(
         if row[SPEED] < 0.05 and not in_way and not fixed and not _touches(path, near, seen.d[m], along, across + margin, k):
             continue
         soft = fixed_gap if fixed else (k.walker_side if walker or row[KIND] == BICYCLE else 0.0)
-        others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
-        others.fixed[crossing] = fixed
-        # one that drives askew beside the path is on a lane that the path comes from or leads to
-        askew = ASKEW < abs(turn) < ALIGNED and not fixed
-        beside = abs(seen.d[m]) < SHARED_ROAD_M and min(abs(turn), math.pi - abs(turn)) < ALIGNED
-        doubt = not walker and not fixed and row[SPEED] > TURNING_MPS
-        if beside and not walker and not askew:
-            _along_road(line, seen.s[m], seen.d[m], turn, forward, others.pose[crossing])
-            # it may go straight on where the ego's route turns off
-            if doubt and _turns(line, near if forward < 0.0 else min(near + STRAIGHT_ROWS, ROWS - 1)):
-                crossing += 1
-                _straight(row[X], row[Y], row[YAW], row[SPEED], row[KIND] == VEHICLE, k, others.pose[crossing])
-                others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
-                others.fixed[crossing] = False
-        else:
-            _straight(row[X], row[Y], row[YAW], row[SPEED], doubt and row[KIND] == VEHICLE, k, others.pose[crossing])
-            # or turn onto the ego's route
-            from_side = doubt and ALIGNED < abs(turn) < TURNING_RAD and seen.s[m] < TURNING_M
-            if from_side and _merging(line, row[X], row[Y], row[YAW], row[SPEED], others.pose[crossing + 1]):
-                crossing += 1
-                others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
-                others.fixed[crossing] = False
-        crossing += 1
+        crossing = _forecast(row, seen, m, line, fixed, soft, crossing, k, others)
     return crossing, leaders
+
+
+@rule
+def _forecast(
+    row: NDArray[np.float32], seen: Seen, m: int, line: Path, fixed: bool, soft: float, crossing: int, k: Numbers, others: Others
+) -> int:
+    """Add the ways that object m, a `row` of the table, may take, with a margin of `soft` m; returns how many there are then."""
+    turn, near, walker = seen.turn[m], seen.row[m], row[KIND] == PEDESTRIAN
+    forward = row[SPEED] * math.cos(turn)
+    for number in range(crossing, crossing + 2):
+        others.half[number, 0], others.half[number, 1] = row[LENGTH] + soft, row[WIDTH] + soft
+        others.fixed[number] = fixed and number == crossing
+    # one that drives askew beside the path is on a lane that the path comes from or leads to
+    askew = ASKEW < abs(turn) < ALIGNED and not fixed
+    beside = abs(seen.d[m]) < SHARED_ROAD_M and min(abs(turn), math.pi - abs(turn)) < ALIGNED
+    doubt = not walker and not fixed and row[SPEED] > TURNING_MPS
+    if beside and not walker and not askew:
+        _along_road(line, seen.s[m], seen.d[m], turn, forward, others.pose[crossing])
+        # it may go straight on where the ego's route turns off
+        if not doubt or not _turns(line, near if forward < 0.0 else min(near + STRAIGHT_ROWS, ROWS - 1)):
+            return crossing + 1
+        _straight(row[X], row[Y], row[YAW], row[SPEED], row[KIND] == VEHICLE, k, others.pose[crossing + 1])
+        return crossing + 2
+    _straight(row[X], row[Y], row[YAW], row[SPEED], doubt and row[KIND] == VEHICLE, k, others.pose[crossing])
+    # or turn onto the ego's route
+    from_side = doubt and ALIGNED < abs(turn) < TURNING_RAD and seen.s[m] < TURNING_M
+    if from_side and _merging(line, row[X], row[Y], row[YAW], row[SPEED], others.pose[crossing + 1]):
+        return crossing + 2
+    return crossing + 1
 
 
 @rule
