@@ -33,6 +33,8 @@ ROUTE_SPACING_M = 2.0
 """Distance between two points of `Observation.route`, in metres along the route."""
 SIGHT_M = 100.0
 """How far ahead along the route traffic lights and stop signs are reported, in metres."""
+OBJECTS_M = 60.0
+"""How far away objects are seen, in metres, by a policy that does not ask for more."""
 
 
 class ObjectKind(IntEnum):
@@ -133,7 +135,9 @@ class Needs:
 
     route: bool = False
     objects: int = 0
-    """Rows of the object table: the nearest so many objects."""
+    """Rows of the object table: the nearest so many objects,"""
+    objects_m: float = OBJECTS_M
+    """no farther away than this, m."""
     lights: bool = False
     """Traffic lights and stop signs ahead on the route."""
     speed_limit: bool = False
@@ -147,6 +151,7 @@ class Needs:
         return Needs(
             route=self.route or other.route,
             objects=max(self.objects, other.objects),
+            objects_m=max(self.objects_m, other.objects_m),
             lights=self.lights or other.lights,
             speed_limit=self.speed_limit or other.speed_limit,
             room=self.room or other.room,
@@ -182,11 +187,17 @@ class RoomColumn(IntEnum):
     because the road is divided."""
 
 
+def _within(objects: NDArray[np.float32], reach_m: float) -> NDArray[np.float32]:
+    """An object table without the rows that are farther away than `reach_m` m: its last ones."""
+    far = objects[..., ObjectColumn.X] ** 2 + objects[..., ObjectColumn.Y] ** 2 > reach_m * reach_m
+    return np.where(far[..., None], np.float32(0.0), objects) if far.any() else objects
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What a policy sees at a decision. Arrays are float32 unless said otherwise; None where it was not declared.
 
-    `objects` is sorted by distance, nearest first, rows within 60 m only.
+    `objects` is sorted by distance, nearest first, rows within `Needs.objects_m` only.
     `light` holds [distance to the stop line along the route in m, a `LightState`]; distance is SIGHT_M where there is none.
     `stop_sign` holds [distance to the stop line along the route in m, 1 while a stop is still owed else 0], likewise.
     """
@@ -233,7 +244,7 @@ class Observation:
             self,
             route=self.route if needs.route else None,
             route_left=self.route_left if needs.route else None,
-            objects=self.objects[:, : needs.objects] if self.objects is not None and needs.objects else None,
+            objects=_within(self.objects[:, : needs.objects], needs.objects_m) if self.objects is not None and needs.objects else None,
             light=self.light if needs.lights else None,
             stop_sign=self.stop_sign if needs.lights else None,
             speed_limit=self.speed_limit if needs.speed_limit else None,

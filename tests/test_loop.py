@@ -182,6 +182,13 @@ def test_a_policy_sees_only_what_it_declares() -> None:
     assert nothing.objects is None
     assert nothing.light is None
     assert nothing.speed_limit is None
+    # rows farther away than it asks for
+    table = np.zeros((1, 2, 7), np.float32)
+    table[0, :, :2] = ((30.0, 39.0), (30.0, 41.0))
+    near = replace(seen, objects=table).restrict(Needs(objects=2, objects_m=50.0)).objects
+    assert near is not None
+    assert near[0, :, 1].tolist() == [39.0, 0.0]
+    assert Needs(objects=2, objects_m=50.0).union(Needs(objects=1, objects_m=90.0)) == Needs(objects=2, objects_m=90.0)
     three = replace(seen).restrict(Needs(objects=3, speed_limit=True)).objects
     assert three is not None
     assert three.shape == (1, 3, 7)

@@ -15,8 +15,6 @@ from toy_env.signals import light_state
 from toy_env.state import Record, Worlds
 from toy_env.town import Town
 
-OBJECTS_M = 60.0
-"""Objects farther away are not seen."""
 SIGNAL = int(Right.SIGNAL)
 STOP = int(Right.STOP)
 COLUMNS = 7
@@ -52,8 +50,8 @@ def see_room(width: NDArray[np.float64], world: Record, out: NDArray[np.float32]
 
 
 @inline_rule
-def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None:
-    """Fill (M, 7) with the nearest actors, nearest first, ties by id; zeros beyond."""
+def see_objects(world: Record, actors: Record, reach_m: float, out: NDArray[np.float32]) -> None:
+    """Fill (M, 7) with the nearest actors within `reach_m` m, nearest first, ties by id; zeros beyond."""
     c, s, x, y = math.cos(world.yaw), math.sin(world.yaw), world.x, world.y
     for k in range(world.actors):
         dx, dy = actors[k].x - x, actors[k].y - y
@@ -61,7 +59,7 @@ def see_objects(world: Record, actors: Record, out: NDArray[np.float32]) -> None
     seen = 0
     for k in range(world.actors):
         me = actors[k]
-        if me.away > OBJECTS_M * OBJECTS_M:
+        if me.away > reach_m * reach_m:
             continue
         seen += 1
         row = 0
@@ -106,6 +104,7 @@ def see_env(
     route: NDArray[np.float32],
     route_left: NDArray[np.float32],
     objects: NDArray[np.float32],
+    objects_m: float,
     light: NDArray[np.float32],
     stop_sign: NDArray[np.float32],
     room: NDArray[np.float32],
@@ -116,7 +115,7 @@ def see_env(
         see_route(line, world, route[env])
         route_left[env] = max(world.end_s - world.s, 0.0)
     if len(objects) > 0:
-        see_objects(world, worlds.actors[env], objects[env])
+        see_objects(world, worlds.actors[env], objects_m, objects[env])
     if len(light) > 0:
         see_lights(town, marks, world, light[env], stop_sign[env])
     if len(room) > 0:
@@ -134,13 +133,14 @@ def see(
     route: NDArray[np.float32],
     route_left: NDArray[np.float32],
     objects: NDArray[np.float32],
+    objects_m: float,
     light: NDArray[np.float32],
     stop_sign: NDArray[np.float32],
     room: NDArray[np.float32],
 ) -> None:
     """Fill the rows of the given envs, all in one town."""
     for number in range(len(envs)):
-        see_env(town, line, width, marks, worlds, envs[number], route, route_left, objects, light, stop_sign, room)
+        see_env(town, line, width, marks, worlds, envs[number], route, route_left, objects, objects_m, light, stop_sign, room)
 
 
 @kernel

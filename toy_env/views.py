@@ -76,6 +76,7 @@ class Views:
                 route,
                 route_left,
                 objects,
+                float(needs.objects_m),
                 light,
                 stop_sign,
                 room,

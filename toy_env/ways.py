@@ -2,7 +2,7 @@
 
 import math
 
-from carla_rl.geometry import wrap
+from carla_rl.geometry import to_local, wrap
 from carla_rl.scenario.behaviours import arrival_speed, aside_at
 from carla_rl.scenario.script import End, Law
 from carla_rl.types import TICK_S
@@ -21,6 +21,8 @@ HEADWAY_S = 1.5
 """Of scripted vehicles that follow."""
 EGO_AHEAD_S = 1.0
 """So far ahead scripted vehicles reckon with the ego's way, as CARLA's traffic manager stretches a vehicle's boundary by its speed."""
+SAME_WAY = math.cos(math.radians(45.0))
+"""An ego behind that drives in about the same direction follows."""
 SYNC_ACCEL = 5.0
 """m/s^2 of who is to arrive with the ego."""
 STUCK_TICKS = 200
@@ -61,7 +63,8 @@ def gap_on_way(
         point = points[k]
         dx, dy = x - point.x, y - point.y
         if dx * dx + dy * dy < far * far:
-            ahead, aside = dx * point.cos + dy * point.sin, dy * point.cos - dx * point.sin - me.lateral
+            lateral = aside_at(point.s, part.start_s, part.aside_m, part.aside, part.aside_to)
+            ahead, aside = dx * point.cos + dy * point.sin, dy * point.cos - dx * point.sin - lateral
             cd = math.cos(yaw - point.yaw)
             sd = math.sqrt(max(0.0, 1.0 - cd * cd))
             along, across = half_length * abs(cd) + half_width * sd, half_length * sd + half_width * abs(cd)
@@ -80,12 +83,14 @@ def follow(points: Record, world: Record, actors: Record, part: Record) -> None:
     wish = min(part.speed, cap)
     pull = idm(me.speed, wish, CLEAR, 0.0, HEADWAY_S)
     reach = 10.0 + 3.0 * me.speed
-    # the ego takes up what it drives over within a while, too
-    ahead = 0.5 * EGO_AHEAD_S * world.speed
-    x, y = world.x + ahead * math.cos(world.yaw), world.y + ahead * math.sin(world.yaw)
-    gap, along = gap_on_way(points, part, me, reach, x, y, world.yaw, world.half_length + ahead, world.half_width)
-    if gap < CLEAR:
-        pull = min(pull, idm(me.speed, wish, gap, max(0.0, world.speed * along), HEADWAY_S))
+    # the ego takes up what it drives over within a while, too; but nobody minds an ego that follows
+    before, _ = to_local(world.x, world.y, me.x, me.y, me.yaw)
+    if before > 0.0 or math.cos(world.yaw - me.yaw) < SAME_WAY:
+        ahead = 0.5 * EGO_AHEAD_S * world.speed
+        x, y = world.x + ahead * math.cos(world.yaw), world.y + ahead * math.sin(world.yaw)
+        gap, along = gap_on_way(points, part, me, reach, x, y, world.yaw, world.half_length + ahead, world.half_width)
+        if gap < CLEAR:
+            pull = min(pull, idm(me.speed, wish, gap, max(0.0, world.speed * along), HEADWAY_S))
     for k in range(world.actors):
         other = actors[k]
         dx, dy = other.x - me.x, other.y - me.y

@@ -12,8 +12,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from carla_rl.policies.expert_forecast import Others, Seen, empty_others, empty_seen, foresee, survey
-from carla_rl.policies.expert_motion import TICKS, choose, first_meeting, move, speed_profile, stop_line
+from carla_rl.compiled import rule
+from carla_rl.policies.expert_forecast import Others, Seen, X, Y, empty_others, empty_seen, foresee, survey
+from carla_rl.policies.expert_motion import BRAKE, CANDIDATES, TICKS, choose, first_meeting, move, speed_profile, stop_line
 from carla_rl.policies.expert_numbers import ExpertConfig, Numbers
 from carla_rl.policies.expert_passing import (
     GREEN,
@@ -23,6 +24,7 @@ from carla_rl.policies.expert_passing import (
     find_obstacle,
     has_room,
     is_open,
+    is_pressed,
     queue_end,
     swerve_for_others,
     swerve_past,
@@ -31,8 +33,10 @@ from carla_rl.policies.expert_passing import (
 from carla_rl.policies.expert_path import ROWS, Path, Swerve, build_path, ego_offset, empty_path, lay_route, pose_at, row_at
 from carla_rl.types import HORIZON, Bools, Needs, Observation, Plan
 
-OBJECTS = 32
-"""Objects that the expert looks at."""
+OBJECTS, SIGHT_M = 48, 120.0
+"""Objects that the expert looks at, and how far: who comes at 50 km/h is there 5 s after the ego has seen it from behind an obstacle,"""
+NEAR_M = 60.0
+"""but those farther away than this matter as oncoming traffic only."""
 YIELD_SHARE = 0.5
 """Of its speed, while an emergency vehicle passes."""
 BEGUN_M = 0.7
@@ -61,7 +65,7 @@ class Expert:
     """`carla_rl.interfaces.Policy` without memory; privileged, as its needs declare."""
 
     name = "expert"
-    needs = Needs(route=True, objects=OBJECTS, lights=True, speed_limit=True, room=True)
+    needs = Needs(route=True, objects=OBJECTS, objects_m=SIGHT_M, lights=True, speed_limit=True, room=True)
     horizon = HORIZON
 
     def __init__(self, config: ExpertConfig | None = None):
@@ -107,8 +111,11 @@ def _plan_all(
         v, turning, limit = np.float64(speed[i]), np.float64(yaw_rate[i]), np.float64(speed_limit[i])
         lay_route(route[i], scratch.line)
         survey(objects[i], scratch.line, scratch.seen)
+        near = 0
+        while near < objects.shape[1] and objects[i, near, X] ** 2 + objects[i, near, Y] ** 2 <= NEAR_M * NEAR_M:
+            near += 1
         stop = stop_line(light[i], stop_sign[i], v, k)
-        _drive(v, turning, limit, stop, room[i], objects[i], light[i], k, scratch)
+        _drive(v, turning, limit, stop, room[i], objects[i, :near], objects[i], light[i], k, scratch)
         row = 0
         for j in range(waypoints.shape[1]):
             row = row_at(scratch.path, scratch.motion[j + 1, 0], row)
@@ -124,12 +131,13 @@ def _drive(
     stop: float,
     room: NDArray[np.float32],
     objects: NDArray[np.float32],
+    sight: NDArray[np.float32],
     light: NDArray[np.float32],
     k: Numbers,
     scratch: Scratch,
 ) -> None:
     """Set path and motion of one env: past the obstacle ahead where that is free, else behind it; without one on the route's line."""
-    fast = limit * k.limit_factor
+    fast = limit * (1.0 if is_pressed(objects, scratch.seen, limit * k.limit_factor, k) else k.limit_factor)
     obstacle = find_obstacle(objects, scratch.seen, light, k)
     least = math.inf
     if obstacle.first < math.inf and fast > obstacle.speed:
@@ -143,11 +151,11 @@ def _drive(
             if not has_room(room, swerve, oncoming, k):
                 continue
             least = min(least, abs(swerve.aside))
-            if _pass(speed, yaw_rate, limit if oncoming else fast, stop, oncoming, obstacle, swerve, room, objects, light, k, scratch):
+            if _pass(speed, yaw_rate, limit, stop, oncoming, obstacle, swerve, room, objects, sight, light, k, scratch):
                 return
         if least == math.inf:
             least = k.half_width + obstacle.gap + min(abs(obstacle.left), abs(obstacle.right))
-    yields, swerve = swerve_for_others(objects, scratch.seen, room, speed, k)
+    yields, swerve = swerve_for_others(sight, scratch.seen, room, speed, k)
     if obstacle.first < math.inf:
         swerve = Swerve(0.0, 0.0, 0.0, 0.0, 0.0)
         if obstacle.speed < STANDS_MPS and least < math.inf:
@@ -157,23 +165,37 @@ def _drive(
             stop = min(stop, max(end - k.half_length - wait_before(least, k), 0.0))
     elif yields:
         fast *= YIELD_SHARE
-    build_path(scratch.line, speed, yaw_rate, swerve, k, scratch.path)
-    speed_profile(scratch.path, fast, k, scratch.top)
-    crossing, leaders = foresee(objects, scratch.seen, scratch.line, scratch.path, False, 0.0, k, scratch.others)
-    choose(scratch.path, scratch.top, speed, stop, scratch.others, crossing, leaders, k.accel, k, scratch.motion)
+    _stay(speed, yaw_rate, fast, stop, swerve, objects, k, scratch)
+
+
+@rule
+def _stay(
+    speed: float, yaw_rate: float, fast: float, stop: float, swerve: Swerve, objects: NDArray[np.float32], k: Numbers, scratch: Scratch
+) -> None:
+    """Set path and motion behind all that is ahead, beside the route's line if nobody is there, else on it."""
+    chosen = CANDIDATES
+    while chosen >= BRAKE:
+        build_path(scratch.line, speed, yaw_rate, swerve, k, scratch.path)
+        speed_profile(scratch.path, fast, k, scratch.top)
+        crossing, leaders = foresee(objects, scratch.seen, scratch.line, scratch.path, speed, False, 0.0, k, scratch.others)
+        chosen = choose(scratch.path, scratch.top, speed, stop, scratch.others, crossing, leaders, k.accel, k, scratch.motion)
+        if swerve.aside == 0.0:
+            return
+        swerve = Swerve(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @numba.njit(inline="always")
 def _pass(
     speed: float,
     yaw_rate: float,
-    fast: float,
+    limit: float,
     stop: float,
     oncoming: bool,
     obstacle: Obstacle,
     swerve: Swerve,
     room: NDArray[np.float32],
     objects: NDArray[np.float32],
+    sight: NDArray[np.float32],
     light: NDArray[np.float32],
     k: Numbers,
     scratch: Scratch,
@@ -189,13 +211,13 @@ def _pass(
     begun = beside or (here / swerve.aside > 0.0 and obstacle.speed < STANDS_MPS and 0.0 < gap < wait_before(swerve.aside, k) - BEGUN_M)
     if not begun and light[1] > GREEN and light[0] < swerve.until + k.half_length:
         return False
-    accel = k.pass_accel if oncoming else k.accel
+    accel, fast = (k.pass_accel, limit) if oncoming else (k.accel, limit * k.limit_factor)
     build_path(scratch.line, speed, yaw_rate, swerve, k, path)
     speed_profile(path, fast, k, top)
-    crossing, leaders = foresee(objects, scratch.seen, scratch.line, path, True, 0.0 if begun else k.fixed_gap, k, others)
+    crossing, leaders = foresee(objects, scratch.seen, scratch.line, path, speed, True, 0.0 if begun else k.fixed_gap, k, others)
     move(path, top, speed, stop, math.inf, 0.0, accel, others, leaders, k, motion)
     free = first_meeting(path, motion, others, crossing, k)[0] < 0
-    free = free and is_open(objects, scratch.seen, swerve, motion, others, leaders, RESERVE_S[1] if out else RESERVE_S[0], k)
+    free = free and is_open(sight, scratch.seen, swerve, motion, others, leaders, limit, RESERVE_S[1] if out else RESERVE_S[0], k)
     if begun and not free:
         # the front's left corner reaches farthest
         reach = abs(here) + k.half_width + k.half_length * abs(math.sin(scratch.line.yaw[0]))

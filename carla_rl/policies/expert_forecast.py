@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from carla_rl.compiled import rule
 from carla_rl.geometry import wrap
 from carla_rl.policies.expert_numbers import Numbers
-from carla_rl.policies.expert_path import FINE, ROWS, Path, pose_at, project, row_at
+from carla_rl.policies.expert_path import FINE, ROW_M, ROWS, Path, pose_at, project, row_at
 from carla_rl.types import ROUTE_SPACING_M, ObjectColumn, ObjectKind
 
 STEP_S = 0.2
@@ -24,6 +24,10 @@ ALIGNED = math.radians(35.0)
 ASKEW = math.radians(4.0)
 SHARED_ROAD_M = 6.0
 """How far beside the path it may be for that."""
+CUT_IN_TURN, CUT_IN_MPS, CUT_IN_M, CUT_IN_S = math.radians(1.5), 0.3, 10.0, 2.0
+"""Who moves and steers into the ego's way leads it from then on, where that is so near."""
+STRAIGHT_ROWS = 20
+"""Rows of the path before one that drives beside the ego, on which the route may turn off from it."""
 SHARP = 0.05
 """1/m."""
 TURNING_MPS = 1.5
@@ -33,7 +37,11 @@ TURNING_RAD = math.radians(130.0)
 TURNING_M = 40.0
 """so far ahead,"""
 TURNING_RADIUS_M = 4.0
-"""on a circle of at least this radius."""
+"""on a circle of at least this radius,"""
+TURNING_ACCEL = 6.0
+"""m/s^2, where it bears no more than this to the side."""
+FOLLOW_BRAKE = 6.0
+"""m/s^2: who comes from behind at an angle looks out for the ego if this is enough."""
 
 X, Y, YAW, SPEED = int(ObjectColumn.X), int(ObjectColumn.Y), int(ObjectColumn.YAW), int(ObjectColumn.SPEED)
 LENGTH, WIDTH, KIND = int(ObjectColumn.HALF_LENGTH), int(ObjectColumn.HALF_WIDTH), int(ObjectColumn.KIND)
@@ -102,9 +110,17 @@ def survey(objects: NDArray[np.float32], line: Path, seen: Seen) -> None:
 
 @rule
 def foresee(
-    objects: NDArray[np.float32], seen: Seen, line: Path, path: Path, passing: bool, fixed_gap: float, k: Numbers, others: Others
+    objects: NDArray[np.float32],
+    seen: Seen,
+    line: Path,
+    path: Path,
+    speed: float,
+    passing: bool,
+    fixed_gap: float,
+    k: Numbers,
+    others: Others,
 ) -> tuple[int, int]:
-    """Fill `others` for the path; returns how many crossing objects and how many leaders there are.
+    """Fill `others` for the path of an ego at `speed` m/s; returns how many crossing objects and how many leaders there are.
 
     With `passing` what is to be passed is no leader: its box must be missed, by `fixed_gap` m.
     """
@@ -119,42 +135,79 @@ def foresee(
         walker = row[KIND] == PEDESTRIAN
         margin = k.walker_gap if walker else k.lead_margin
         in_way = s > 0.0 and abs(d) - across < k.half_width + margin
-        forward = row[SPEED] * math.cos(turn)
         fixed = passing and seen.passed[m]
-        if in_way and not fixed and (walker or abs(turn) < ALIGNED or row[SPEED] < 0.5):
+        cuts = not walker and not fixed and s > 0.0 and cuts_in(d, turn, across, row[SPEED], k)
+        if cuts or (in_way and not fixed and (walker or abs(turn) < ALIGNED or row[SPEED] < 0.5)):
             others.lead[leaders, 0] = s - along
-            others.lead[leaders, 1] = max(forward, 0.0)
+            others.lead[leaders, 1] = max(row[SPEED] * math.cos(turn), 0.0)
             leaders += 1
             continue
-        # who drives behind the ego in the same direction looks out for it; who is beside it does not
-        follower = s + along < -k.half_length and abs(turn) < ALIGNED and abs(d) < k.half_width + across + k.lead_margin
-        if follower or (row[SPEED] < 0.05 and not in_way and not fixed):
+        if follows(-s - along - k.half_length, abs(d) - across, turn, row[SPEED], speed, k):
+            continue
+        if row[SPEED] < 0.05 and not in_way and not fixed and not _touches(path, near, seen.d[m], along, across + margin, k):
             continue
         soft = fixed_gap if fixed else (k.walker_side if walker or row[KIND] == BICYCLE else 0.0)
-        others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
-        others.fixed[crossing] = fixed
-        # one that drives askew beside the path is on a lane that the path comes from or leads to
-        askew = ASKEW < abs(turn) < ALIGNED and not fixed
-        beside = abs(seen.d[m]) < SHARED_ROAD_M and min(abs(turn), math.pi - abs(turn)) < ALIGNED
-        doubt = not walker and not fixed and row[SPEED] > TURNING_MPS
-        if beside and not walker and not askew:
-            _along_road(line, seen.s[m], seen.d[m], turn, forward, others.pose[crossing])
-            # it may go straight on where the ego's route turns off
-            if doubt and forward < 0.0 and _turns(line, near):
-                crossing += 1
-                _straight(row[X], row[Y], row[YAW], row[SPEED], row[KIND] == VEHICLE, k, others.pose[crossing])
-                others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
-                others.fixed[crossing] = False
-        else:
-            _straight(row[X], row[Y], row[YAW], row[SPEED], doubt and row[KIND] == VEHICLE, k, others.pose[crossing])
-            # or turn onto the ego's route
-            from_side = doubt and ALIGNED < abs(turn) < TURNING_RAD and seen.s[m] < TURNING_M
-            if from_side and _merging(line, row[X], row[Y], row[YAW], row[SPEED], others.pose[crossing + 1]):
-                crossing += 1
-                others.half[crossing, 0], others.half[crossing, 1] = row[LENGTH] + soft, row[WIDTH] + soft
-                others.fixed[crossing] = False
-        crossing += 1
+        crossing = _forecast(row, seen, m, line, fixed, soft, crossing, k, others)
     return crossing, leaders
+
+
+@rule
+def _forecast(
+    row: NDArray[np.float32], seen: Seen, m: int, line: Path, fixed: bool, soft: float, crossing: int, k: Numbers, others: Others
+) -> int:
+    """Add the ways that object m, a `row` of the table, may take, with a margin of `soft` m; returns how many there are then."""
+    turn, near, walker = seen.turn[m], seen.row[m], row[KIND] == PEDESTRIAN
+    forward = row[SPEED] * math.cos(turn)
+    for number in range(crossing, crossing + 2):
+        others.half[number, 0], others.half[number, 1] = row[LENGTH] + soft, row[WIDTH] + soft
+        others.fixed[number] = fixed and number == crossing
+    # one that drives askew beside the path is on a lane that the path comes from or leads to
+    askew = ASKEW < abs(turn) < ALIGNED and not fixed
+    beside = abs(seen.d[m]) < SHARED_ROAD_M and min(abs(turn), math.pi - abs(turn)) < ALIGNED
+    doubt = not walker and not fixed and row[SPEED] > TURNING_MPS
+    if beside and not walker and not askew:
+        _along_road(line, seen.s[m], seen.d[m], turn, forward, others.pose[crossing])
+        # it may go straight on where the ego's route turns off
+        if not doubt or not _turns(line, near if forward < 0.0 else min(near + STRAIGHT_ROWS, ROWS - 1)):
+            return crossing + 1
+        _straight(row[X], row[Y], row[YAW], row[SPEED], row[KIND] == VEHICLE, k, others.pose[crossing + 1])
+        return crossing + 2
+    _straight(row[X], row[Y], row[YAW], row[SPEED], doubt and row[KIND] == VEHICLE, k, others.pose[crossing])
+    # or turn onto the ego's route
+    from_side = doubt and ALIGNED < abs(turn) < TURNING_RAD and seen.s[m] < TURNING_M
+    if from_side and _merging(line, row[X], row[Y], row[YAW], row[SPEED], others.pose[crossing + 1]):
+        return crossing + 2
+    return crossing + 1
+
+
+@rule
+def follows(gap: float, aside: float, turn: float, speed: float, ego_speed: float, k: Numbers) -> bool:
+    """Whether a vehicle `gap` m behind the ego and `aside` m beside its path drives in its direction and looks out for it.
+
+    Who is beside the ego does not, nor who comes at an angle and could not brake any more.
+    """
+    if gap < 0.0 or abs(turn) > ALIGNED or aside > k.half_width + k.lead_margin:
+        return False
+    closing = max(speed - ego_speed, 0.0)
+    return bool(abs(turn) < ASKEW or closing * closing < 2.0 * FOLLOW_BRAKE * gap)
+
+
+@rule
+def cuts_in(d: float, turn: float, across: float, speed: float, k: Numbers) -> bool:
+    """Whether a vehicle `d` m to the left of the path, with a direction `turn` rad from the path's, steers into the ego's way: going on
+    straight it is in it within CUT_IN_M or CUT_IN_S."""
+    if speed < CUT_IN_MPS or abs(d) > SHARED_ROAD_M or turn * d > 0.0 or not CUT_IN_TURN < abs(turn) < ALIGNED:
+        return False
+    aside = abs(d) - across - k.half_width - k.lead_margin
+    return bool(aside < math.tan(abs(turn)) * max(CUT_IN_M, CUT_IN_S * speed))
+
+
+@rule
+def _touches(path: Path, near: int, d: float, along: float, across: float, k: Numbers) -> bool:
+    """Whether something beside the path comes into the ego's way before or behind its middle, where the path swings out or back."""
+    reach = int((along + k.half_length) / ROW_M) + 1
+    before, behind = path.offset[max(near - reach, 0)], path.offset[min(near + reach, ROWS - 1)]
+    return bool(min(abs(d - before), abs(d - behind)) - across < k.half_width)
 
 
 @rule
@@ -208,7 +261,7 @@ def _merging(line: Path, x: float, y: float, yaw: float, speed: float, pose: NDA
         if behind > ahead + 2.0 * ROUTE_SPACING_M:
             return False
         radius = ahead / math.tan(0.5 * abs(turn))
-        if radius < TURNING_RADIUS_M:
+        if radius < TURNING_RADIUS_M or speed * speed > TURNING_ACCEL * radius:
             return False
         place = row
         for j in range(STEPS):

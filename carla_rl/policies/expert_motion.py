@@ -168,11 +168,11 @@ def choose(
     accel: float,
     k: Numbers,
     motion: NDArray[np.float64],
-) -> None:
+) -> int:
     """Fill `motion` with the first candidate that meets nobody: drive on, drive on quickly, stop before the meeting, slow down, brake,
-    brake hard.
+    brake hard. Returns its number.
 
-    Where all meet someone: brake hard.
+    Where all meet someone: brake hard, CANDIDATES.
     """
     line = stop
     for candidate in range(CANDIDATES):
@@ -185,7 +185,8 @@ def choose(
         move(path, top, speed, line if candidate != QUICK else stop, cap, brake, pull, others, leaders, k, motion)
         met, whom = first_meeting(path, motion, others, crossing, k)
         if met < 0:
-            return
+            return candidate
         # another try stops before what the last one meets
         if candidate != QUICK:
             line = min(line, stop_before(path, others, whom, motion[met, 0], k))
+    return CANDIDATES

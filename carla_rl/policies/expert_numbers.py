@@ -48,6 +48,7 @@ class Numbers(NamedTuple):
     wait_gap: float
     clear_gap: float
     pass_accel: float
+    oncoming_accel: float
     aside_least: float
     chain: float
 
@@ -89,6 +90,7 @@ class ExpertConfig(Config):
     wait_gap: float = Field(default=1.2, gt=0, description="m before what is to be passed, on top of the way to swing out")
     clear_gap: float = Field(default=0.5, ge=0, description="m behind what was passed before the ego turns back")
     pass_accel: float = Field(default=3.5, gt=0, description="m/s^2 on the oncoming lane, to be off it soon")
+    oncoming_accel: float = Field(default=2.0, gt=0, description="m/s^2 with which oncoming traffic may gather speed")
     aside_least: float = Field(default=0.5, gt=0, description="m: a standing vehicle so far beside the middle of the lane is parked")
     chain: float = Field(default=20.0, gt=0, description="m: obstacles nearer to one another are passed in one go")
     heed_s: float = Field(default=0.8, ge=0, description="s after which vehicles that cross the ego's way slow down for it")

@@ -24,6 +24,7 @@ STILL_MPS = 0.1
 QUEUE_M = 9.0
 """Who stands so near behind an obstacle waits for it."""
 QUEUE_MPS = 4.0
+CREEP_MPS = 1.0
 RIDER_MPS = 5.0
 """A bicycle that is slower is passed."""
 FASTER_MPS = 2.0
@@ -34,11 +35,17 @@ FARTHEST_M = 90.0
 """A swerve ends within the table of the path."""
 ONCOMING_M = 45.0
 """and is so long at most on the oncoming lane: the ego sees 60 m of it."""
+SWING_MPS = 4.0
+"""The ego waits as far before an obstacle as it needs to swing out at this speed: nearer it would turn more sharply, so more slowly."""
+ENTER_SHARE = 0.4
+"""The ego reaches the lane beside when it has done so much of the way on which it swings out."""
 OUT_SHARE = 0.3
 """The ego has swung out when it has done so much of the way to the side."""
-YIELD_BEHIND_M, YIELD_AHEAD_M = 60.0, 6.0
+YIELD_BEHIND_M, YIELD_AHEAD_M = 100.0, 6.0
 """An emergency vehicle is let by from so far behind the ego until it is so far ahead."""
 YIELD_ASIDE_M = 3.5
+PRESSING_M, PRESSING_MPS = 40.0, 0.5
+"""Who comes from behind, so near and so much faster, may not slow down for the ego: it drives at the limit."""
 NUDGE_GAP_M = 0.6
 """m that the ego likes to have beside oncoming vehicles, within its lane."""
 NUDGE_M = 0.6
@@ -84,7 +91,7 @@ def find_obstacle(objects: NDArray[np.float32], seen: Seen, light: NDArray[np.fl
         for m in range(count):
             if seen.passed[m] or objects[m, KIND] == 0 or objects[m, KIND] == PEDESTRIAN or objects[m, SPEED] > STILL_MPS:
                 continue
-            if abs(seen.d[m]) > k.aside_least or abs(seen.turn[m]) > ALIGNED or seen.s[m] < 0.0:
+            if abs(seen.d[m]) > k.aside_least or abs(seen.turn[m]) > ALIGNED or seen.s[m] + seen.along[m] < -k.half_length - k.clear_gap:
                 continue
             for f in range(count):
                 behind = seen.s[f] - seen.along[f] - seen.s[m] - seen.along[m]
@@ -114,7 +121,7 @@ def find_obstacle(objects: NDArray[np.float32], seen: Seen, light: NDArray[np.fl
 @rule
 def wait_before(aside: float, k: Numbers) -> float:
     """m between the ego's front and an obstacle behind which it waits: room to swing out."""
-    return k.wait_gap + swerve_length(aside, 0.0, k)
+    return k.wait_gap + swerve_length(aside, SWING_MPS, k)
 
 
 @rule
@@ -138,7 +145,7 @@ def swerve_past(obstacle: Obstacle, to_left: bool, speed: float, fast: float, k:
     out = ahead + max(ahead, 0.0) / faster * obstacle.speed
     until = beyond + max(beyond, 0.0) / faster * obstacle.speed
     back = swerve_length(aside, max(speed, 0.7 * fast), k)
-    return Swerve(aside, out - swerve_length(aside, max(speed, 2.0), k), out, until, until + back)
+    return Swerve(aside, out - swerve_length(aside, max(speed, SWING_MPS), k), out, until, until + back)
 
 
 @rule
@@ -165,35 +172,43 @@ def is_open(
     motion: NDArray[np.float64],
     others: Others,
     leaders: int,
+    limit: float,
     reserve_s: float,
     k: Numbers,
 ) -> bool:
     """Whether the ego, driving `motion`, is past the obstacle before oncoming traffic is there, and nobody stands in its way.
 
-    `reserve_s` s of the oncoming traffic's speed are kept. Who is not yet in sight does not count.
+    Oncoming traffic may gather speed up to the `limit`, m/s; `reserve_s` s more of its way are kept. Who is not in sight does not count.
     """
     for m in range(leaders):
-        if others.lead[m, 1] < 1.0 and others.lead[m, 0] < swerve.until + 2.0 * k.half_length:
+        # who drives up to the obstacle ahead of the ego will stop there
+        slow = QUEUE_MPS if others.lead[m, 0] < swerve.until else CREEP_MPS
+        if others.lead[m, 1] < slow and others.lead[m, 0] < swerve.until + 2.0 * k.half_length:
             return False
-    enter_s, clear_s = 0.5 * (max(swerve.begins, 0.0) + max(swerve.out, 0.0)), 0.5 * (swerve.until + swerve.ends)
-    enter, clear = 0.0, 0.0
-    if swerve.begins > 0.0:
-        enter = _time_to(motion, enter_s)
-    clear = _time_to(motion, clear_s)
+    begins = max(swerve.begins, 0.0)
+    enter_s, clear_s = begins + ENTER_SHARE * max(swerve.out - begins, 0.0), 0.5 * (swerve.until + swerve.ends)
+    enter, clear = _time_to(motion, enter_s), _time_to(motion, clear_s)
     for m in range(objects.shape[0]):
         speed = objects[m, SPEED]
         if objects[m, KIND] == 0 or objects[m, KIND] == PEDESTRIAN or speed < STILL_MPS or math.cos(seen.turn[m]) > -0.7:
             continue
         if abs(seen.d[m] - swerve.aside) > seen.across[m] + k.half_width + k.lead_margin:
             continue
-        if seen.s[m] + seen.along[m] - speed * enter < enter_s - k.half_length - 1.0 and swerve.begins > 0.0:
+        # it is by before the ego is on its lane; whether they touch has been looked at
+        if seen.s[m] + seen.along[m] - speed * enter < enter_s + k.half_length:
             continue
-        if seen.s[m] + seen.along[m] < -k.half_length:
-            continue
-        if seen.s[m] - seen.along[m] - speed * (clear + reserve_s) > clear_s + k.half_length + 1.0:
+        if seen.s[m] - seen.along[m] - _oncoming_way(speed, limit, clear + reserve_s, k) > clear_s + k.half_length + 1.0:
             continue
         return False
     return True
+
+
+@rule
+def _oncoming_way(speed: float, limit: float, time_s: float, k: Numbers) -> float:
+    """m that a vehicle drives in a time that gathers speed up to the limit."""
+    gain = max(limit - speed, 0.0)
+    speeding = min(time_s, gain / k.oncoming_accel)
+    return speed * time_s + k.oncoming_accel * speeding * (time_s - 0.5 * speeding)
 
 
 @rule
@@ -206,19 +221,32 @@ def _time_to(motion: NDArray[np.float64], s: float) -> float:
 
 
 @rule
-def swerve_for_others(objects: NDArray[np.float32], seen: Seen, room: NDArray[np.float32], speed: float, k: Numbers) -> tuple[bool, Swerve]:
-    """Whether an emergency vehicle comes from behind, and the swerve that makes way: for it onto a lane to the right, for oncoming
-    vehicles that use a part of the ego's lane within the lane."""
-    aside, yields = 0.0, False
-    right = room[0, RIGHT]
-    for i in range(1, 20):
-        right = min(right, room[i, RIGHT])
-    spare = right - k.half_width - k.edge_gap
+def is_pressed(objects: NDArray[np.float32], seen: Seen, fast: float, k: Numbers) -> bool:
+    """Whether somebody comes from behind on the ego's lane, close and faster than `fast` m/s."""
     for m in range(objects.shape[0]):
-        siren = objects[m, KIND] == EMERGENCY and objects[m, SPEED] > 1.0 and spare > 0.7 * YIELD_ASIDE_M
+        if objects[m, KIND] == 0 or objects[m, SPEED] < fast + PRESSING_MPS or abs(seen.turn[m]) > ALIGNED:
+            continue
+        if -PRESSING_M < seen.s[m] < -k.half_length and abs(seen.d[m]) < seen.across[m] + k.half_width:
+            return True
+    return False
+
+
+@rule
+def swerve_for_others(objects: NDArray[np.float32], seen: Seen, room: NDArray[np.float32], speed: float, k: Numbers) -> tuple[bool, Swerve]:
+    """Whether an emergency vehicle comes from behind, and the swerve that makes way: for it onto a lane to the right, else to the left, for
+    oncoming vehicles that use a part of the ego's lane within the lane."""
+    aside, yields = 0.0, False
+    right, left = room[0, RIGHT], room[0, LEFT]
+    for i in range(1, 20):
+        right, left = min(right, room[i, RIGHT]), min(left, room[i, LEFT])
+    spare, other = right - k.half_width - k.edge_gap, left - k.half_width - k.edge_gap
+    for m in range(objects.shape[0]):
+        siren = objects[m, KIND] == EMERGENCY and objects[m, SPEED] > 1.0 and max(spare, other) > 0.7 * YIELD_ASIDE_M
         behind = abs(seen.turn[m]) < ALIGNED and -YIELD_BEHIND_M < seen.s[m] < YIELD_AHEAD_M + seen.along[m]
-        if siren and behind and abs(seen.d[m]) < YIELD_ASIDE_M:
-            yields, aside = True, -min(YIELD_ASIDE_M, spare)
+        # the line is straight behind the ego, the road need not be: in an even bend half of the turn tells how far it has bent away
+        bend = 0.5 * seen.turn[m] * min(seen.s[m], 0.0)
+        if siren and behind and abs(seen.d[m] - bend) < YIELD_ASIDE_M:
+            yields, aside = True, -min(YIELD_ASIDE_M, spare) if spare > 0.7 * YIELD_ASIDE_M else min(YIELD_ASIDE_M, other)
     if not yields:
         for m in range(objects.shape[0]):
             if objects[m, KIND] == 0 or objects[m, KIND] == PEDESTRIAN or objects[m, SPEED] < 1.0 or math.cos(seen.turn[m]) > -0.7:

@@ -49,7 +49,7 @@ class Frames:
             columns["route"] = reader.column("observations.map.route", (ROUTE_POINTS, 2))
             columns["route_left"] = reader.column("observations.map.route_left", ())
         if needs.objects:
-            columns["objects"] = reader.objects(needs.objects)
+            columns["objects"] = reader.objects(needs.objects, needs.objects_m)
         if needs.lights:
             columns["light"] = reader.states("observations.map.light", LightState)
             columns["stop_sign"] = reader.column("observations.map.stop_sign", (2,))
@@ -85,8 +85,8 @@ class _Reader:
         self._check_members(field, array[:, 1], np.arange(len(array)), kinds)
         return array
 
-    def objects(self, rows: int) -> NDArray[np.float64]:
-        """(T, rows, 7): the nearest so many objects (files keep them sorted), padded with zero rows."""
+    def objects(self, rows: int, reach_m: float) -> NDArray[np.float64]:
+        """(T, rows, 7): the nearest so many objects within `reach_m` m (files keep them sorted), padded with zero rows."""
         field, width = "observations.map.objects", len(ObjectColumn)
         tables = self._values(field)
         try:
@@ -99,7 +99,7 @@ class _Reader:
         self._check_members(field, flat[:, ObjectColumn.KIND], frame, ObjectKind)
         place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
         padded = np.zeros((len(tables), rows, width))
-        kept = place < rows
+        kept = (place < rows) & (np.hypot(flat[:, ObjectColumn.X], flat[:, ObjectColumn.Y]) <= reach_m)
         padded[frame[kept], place[kept]] = flat[kept]
         return padded
 

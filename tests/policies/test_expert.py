@@ -80,7 +80,7 @@ def arc(radius: float, before: float = 0.0) -> np.ndarray:
 
 
 def test_it_declares_what_it_reads() -> None:
-    assert Expert.needs == Needs(route=True, objects=32, lights=True, speed_limit=True, room=True)
+    assert Expert.needs == Needs(route=True, objects=48, objects_m=120.0, lights=True, speed_limit=True, room=True)
     with pytest.raises(ValueError, match="expert needs"):
         plan(see().restrict(Needs(route=True)))
 

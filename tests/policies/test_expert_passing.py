@@ -13,9 +13,18 @@ import pytest
 from carla_rl.controller import make_controller
 from carla_rl.geometry import boxes_overlap, carry
 from carla_rl.policies.expert import OBJECTS, Expert
-from carla_rl.policies.expert_forecast import empty_seen, survey
+from carla_rl.policies.expert_forecast import cuts_in, empty_seen, follows, survey
 from carla_rl.policies.expert_numbers import ExpertConfig
-from carla_rl.policies.expert_passing import Obstacle, find_obstacle, has_room, swerve_past
+from carla_rl.policies.expert_passing import (
+    Obstacle,
+    _oncoming_way,
+    find_obstacle,
+    has_room,
+    is_pressed,
+    swerve_for_others,
+    swerve_past,
+    wait_before,
+)
 from carla_rl.policies.expert_path import Swerve, build_path, empty_path, lay_route, swerve_length
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, SIGHT_M, TICK_S, Ego, LightState, ObjectKind, Observation
 
@@ -68,7 +77,7 @@ def see(
     ahead = np.stack((ROUTE_SPACING_M * np.arange(ROUTE_POINTS), np.full(ROUTE_POINTS, -y)), axis=-1)
     c, s = math.cos(yaw), math.sin(yaw)
     table = np.zeros((1, OBJECTS, 7), np.float32)
-    near = sorted((thing for thing in things if abs(thing.x - x) < 60.0), key=lambda thing: abs(thing.x - x))
+    near = sorted((thing for thing in things if abs(thing.x - x) < 120.0), key=lambda thing: abs(thing.x - x))
     for i, thing in enumerate(near):
         table[0, i] = thing.row(x, y, yaw)
     return Observation(
@@ -177,6 +186,41 @@ def test_the_swerve() -> None:
     # a bicycle at 3 m/s, 25 m ahead of the front, is reached at 8 m/s after 5 s and 15 m
     moving = swerve_past(Obstacle(27.6, 32.4, -2.2, -0.2, 3.0, 0.4), True, 8.0, 8.0, K)
     assert moving.out == pytest.approx(40.0)
+
+
+def test_it_waits_where_it_can_swing_out_at_4_mps() -> None:
+    # 1.2 m and sqrt(6 * 3.2 / 2) s of 4 m/s
+    assert wait_before(3.2, K) == pytest.approx(1.2 + 4.0 * math.sqrt(9.6))
+
+
+def test_the_way_of_oncoming_traffic_that_gathers_speed() -> None:
+    # at the limit; 2 m/s^2 for 3 s, then 2 s at 10 m/s; for 2 s of the 3
+    assert _oncoming_way(10.0, 10.0, 5.0, K) == pytest.approx(50.0)
+    assert _oncoming_way(4.0, 10.0, 5.0, K) == pytest.approx((4.0 + 10.0) / 2.0 * 3.0 + 20.0)
+    assert _oncoming_way(4.0, 10.0, 2.0, K) == pytest.approx((4.0 + 8.0) / 2.0 * 2.0)
+    assert _oncoming_way(14.0, 10.0, 2.0, K) == pytest.approx(28.0)
+
+
+def test_who_steers_into_the_way() -> None:
+    # 3.5 m to the left, 1 m half as wide: 1.12 m from where it would be in the ego's way
+    assert not cuts_in(3.5, 0.0, 1.0, 10.0, K)
+    assert not cuts_in(3.5, -math.radians(1.0), 1.0, 10.0, K)
+    # within 20 m it comes 20 * tan(3 deg) = 1.05 m nearer, or 1.22 m
+    assert not cuts_in(3.5, -math.radians(3.0), 1.0, 10.0, K)
+    assert cuts_in(3.5, -math.radians(3.5), 1.0, 10.0, K)
+    assert cuts_in(-3.5, math.radians(3.5), 1.0, 10.0, K)
+    # away from it; standing
+    assert not cuts_in(3.5, math.radians(10.0), 1.0, 10.0, K)
+    assert not cuts_in(3.5, -math.radians(10.0), 1.0, 0.0, K)
+
+
+def test_who_looks_out_for_the_ego_from_behind() -> None:
+    assert follows(5.0, -0.9, 0.0, 20.0, 0.0, K)
+    assert not follows(-1.0, -0.9, 0.0, 5.0, 5.0, K)
+    assert not follows(5.0, 2.0, 0.0, 5.0, 5.0, K)
+    # at an angle: from 6 m/s more it needs 3 m
+    assert follows(3.1, 0.0, 0.2, 11.0, 5.0, K)
+    assert not follows(2.9, 0.0, 0.2, 11.0, 5.0, K)
 
 
 def test_a_begun_swerve_goes_on_as_it_was_begun() -> None:
@@ -289,6 +333,59 @@ def test_it_makes_way_for_an_emergency_vehicle() -> None:
     # nowhere to go, and one that has passed
     assert abs(plan(see([siren], OWN_LANE))[:, 1]).max() < 1e-3
     assert abs(plan(see([Thing(20.0, 0.0, ObjectKind.EMERGENCY, 15.0)], LANE_RIGHT))[:, 1]).max() < 1e-3
+
+
+def test_it_makes_way_to_the_left_where_there_is_no_lane_to_the_right() -> None:
+    siren = Thing(-80.0, 0.0, ObjectKind.EMERGENCY, 15.0)
+    assert plan(see([siren], LANE_LEFT))[-1, 1] > 0.9
+    # behind somebody who is beside it
+    result = drive([siren, Thing(-2.0, 3.5, ObjectKind.VEHICLE, 8.0)], LANE_LEFT, 9.0)
+    assert not result.hit
+    assert result.y.max() > 3.0
+
+
+def test_an_emergency_vehicle_in_a_bend_behind_it() -> None:
+    # on a circle of 500 m to the left, 80 m behind: 0.16 rad and 6.4 m to the left of the line's straight beginning
+    siren = Thing(-80.0, 6.4, ObjectKind.EMERGENCY, 15.0, -0.16)
+    seen = see([siren], LANE_RIGHT)
+    assert seen.route is not None
+    assert seen.objects is not None
+    assert seen.room is not None
+    line, where = empty_path(), empty_seen(OBJECTS)
+    lay_route(seen.route[0], line)
+    survey(seen.objects[0], line, where)
+    assert swerve_for_others(seen.objects[0], where, seen.room[0], 8.0, K)[0]
+
+
+def test_pressed_from_behind_it_drives_at_the_limit() -> None:
+    free = plan(see([], OWN_LANE))
+    fast = Thing(-15.0, 0.0, ObjectKind.VEHICLE, 10.0)
+    assert plan(see([fast], OWN_LANE))[-1, 0] > free[-1, 0] + 1.0
+    seen = see([fast, Thing(-15.0, 3.5, ObjectKind.VEHICLE, 12.0)], OWN_LANE)
+    assert seen.route is not None
+    assert seen.objects is not None
+    line, where = empty_path(), empty_seen(OBJECTS)
+    lay_route(seen.route[0], line)
+    survey(seen.objects[0], line, where)
+    assert is_pressed(seen.objects[0], where, 8.0, K)
+    assert not is_pressed(seen.objects[0], where, 9.6, K)
+
+
+def test_it_lets_in_who_cuts_in() -> None:
+    # 14 m ahead on the lane beside at its own speed, steering over
+    free = plan(see([], LANE_LEFT))
+    beside = plan(see([Thing(14.0, 3.5, ObjectKind.VEHICLE, 6.0)], LANE_LEFT))
+    cuts = plan(see([Thing(14.0, 3.3, ObjectKind.VEHICLE, 6.0, -0.15)], LANE_LEFT))
+    assert beside[-1, 0] == pytest.approx(free[-1, 0], abs=0.1)
+    assert cuts[-1, 0] < free[-1, 0] - 3.0
+
+
+def test_it_judges_oncoming_traffic_farther_than_60_m_away() -> None:
+    # it stands 8.65 m before a parked car and is back on its lane 25 m on, after some 4.5 s; who comes at the limit of 10 m/s is there
+    # a second later from 25 + 55 m
+    for far, goes in ((70.0, False), (105.0, True)):
+        seen = see([parked(13.5), Thing(far, 3.5, ObjectKind.VEHICLE, 10.0, math.pi)], TWO_WAYS, speed=0.0)
+        assert (plan(seen)[-1, 0] > 1.0) == goes, far
 
 
 def test_it_expects_who_comes_from_the_side_to_turn_onto_its_road() -> None:

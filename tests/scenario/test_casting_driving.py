@@ -68,8 +68,9 @@ def test_a_car_from_beside_that_arrives_with_the_ego() -> None:
     # 15 m ahead of the ego; 80 m on it is to be 10 m ahead
     assert start(car) == (65.0, 3.5)
     assert (car.law, car.meet_s, car.place_s) == (Law.ARRIVES, pytest.approx(80.0), pytest.approx(135.0))
-    # and is in the ego's lane 25 m farther
-    assert car.path.y[int(car.path.s.searchsorted(80.0 + 26.0))] == pytest.approx(0.0, abs=0.01)
-    assert abs(car.path.y[:70] - 3.5).max() < 0.01
+    # the limit is 10 m/s: 0.3 s of it farther it leaves its lane, 2 s more and it is in the ego's
+    assert abs(car.path.y[:83] - 3.5).max() < 0.01
+    assert car.path.y[int(car.path.s.searchsorted(80.0 + 14.0))] == pytest.approx(1.75, abs=0.2)
+    assert car.path.y[int(car.path.s.searchsorted(80.0 + 25.0))] == pytest.approx(0.0, abs=0.01)
     by_place = script(LANES, [0], "HighwayCutIn", 50.0, other_actor_location__x=40.0, other_actor_location__y=3.5)
     assert start(by_place.parts[0]) == (40.0, 3.5)

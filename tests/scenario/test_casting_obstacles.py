@@ -1,11 +1,15 @@
 """What scripts put into the ego's lane, worked out by hand."""
 
+import numpy as np
 import pytest
 from casting_parts import end, script, start
 from small_roads import crossing, straight, two_lanes
 
+from carla_rl.build import Networks
 from carla_rl.errors import UsageError
+from carla_rl.scenario.casting import cast
 from carla_rl.scenario.script import Appears, Blocked, Cue, Law
+from carla_rl.scenario.suite import load_suite
 from carla_rl.types import ObjectKind
 
 ROAD, LANES = straight(), two_lanes()
@@ -36,10 +40,33 @@ def test_oncoming_traffic() -> None:
     assert end(flow) == (86.0, 3.5)
     assert (flow.flow, flow.law, flow.speed) == ((30.0, 60.0), Law.FOLLOWS, 10.0)
     assert (flow.cue, flow.place_s, flow.cue_m, flow.delay_s) == (Cue.NEAR, 170.0, 50.0, 5.0)
+    # from about rest, as ScenarioRunner's begin
+    assert flow.first_speed == 4.0
     assert it.oncoming
     assert it.blocked == Blocked(0, 170.0, -1, 0.0)
     with pytest.raises(UsageError, match="no oncoming lane"):
         script(LANES, [0], "AccidentTwoWays", 50.0)
+
+
+def test_oncoming_traffic_by_type() -> None:
+    # beside an accident it is counted from its last car, at a construction it begins when the ego is 30 m away
+    assert start(script(ROAD, [0], "AccidentTwoWays", 50.0).parts[-1]) == (186.0 + 84.0, 3.5)
+    assert script(ROAD, [0], "ConstructionObstacleTwoWays", 50.0).parts[-1].cue_m == 30.0
+    assert script(ROAD, [0], "HazardAtSideLaneTwoWays", 50.0).parts[-1].flow == (100.0, 100.0)
+    assert script(ROAD, [0], "HazardAtSideLaneTwoWays", 50.0, frequency=70).parts[-1].flow == (70.0, 70.0)
+
+
+def test_room_between_an_obstacle_and_the_junction_where_oncoming_cars_begin() -> None:
+    networks = Networks()
+    suite = load_suite("scripted", networks, "ParkedObstacleTwoWays")
+    network, route = networks("grid"), suite.routes[0]
+    (it,) = cast(network, route, suite.scenarios[0])
+    _, flow = it.parts
+    inside = network.roads.junction[route.lane] >= 0
+    entry_s = float(route.s[np.flatnonzero(inside & (route.s > it.trigger_s))[0]])
+    # 60 m are asked for; 40 m and one more are left to the junction
+    assert flow.place_s == pytest.approx(min(it.trigger_s + 60.0, entry_s - 41.0))
+    assert not flow.path.inside.any()
 
 
 def test_an_accident() -> None:
@@ -64,6 +91,12 @@ def test_two_bicycles() -> None:
     assert [start(part)[0] for part in it.parts] == [150.0, 159.0]
     assert [end(part)[0] for part in it.parts] == [200.0, 209.0]
     assert all(part.speed == pytest.approx(10.0 / 3.6) and part.aside == pytest.approx(-0.55 * 1.75) for part in it.parts)
+
+
+def test_bicycles_stop_20_m_before_a_junction() -> None:
+    # the junction begins at x = -10; the second one stops at -30, the first 9 m behind it
+    it = script(crossing(), [0, 1, 2], "HazardAtSideLane", -80.0, distance=10)
+    assert [end(part)[0] for part in it.parts] == pytest.approx([-39.0, -30.0], abs=1.01)
 
 
 def test_a_door() -> None:

@@ -30,8 +30,8 @@ HIGHWAY_CUT_IN_M = 10.0
 """m ahead of the ego where who comes from a ramp cuts in,"""
 HIGHWAY_SHARE = 0.8
 """at so much of its speed,"""
-HIGHWAY_WAY_M = 25.0
-"""on so long a way."""
+HIGHWAY_HOLDS_S, HIGHWAY_CHANGES_S = 0.3, 2.0
+"""after so long, and taking so long: at the speed limit."""
 HIGHWAY_FASTEST = 40.0
 HIGHWAY_LEAD_M = 15.0
 """Without a place it begins so far ahead of the ego,"""
@@ -178,7 +178,8 @@ def _blended(stage: Stage, ramp: Path, place_s: float, aside: float) -> Path:
     if end < place_s + 3.0:
         raise stage.error("the route ends before the car has cut in; move the trigger back")
     on = along_route(stage.network, stage.route, place_s + 1.0, end)
-    share = np.clip(on.s / HIGHWAY_WAY_M, 0.0, 1.0)
+    limit = float(stage.network.roads.speed_limit[stage.at(place_s).lane])
+    share = np.clip((on.s / limit - HIGHWAY_HOLDS_S) / HIGHWAY_CHANGES_S, 0.0, 1.0)
     left = aside * (1.0 - share * share * (3.0 - 2.0 * share))
     slope = np.gradient(left, on.s)
     rows = np.stack([on.x - left * np.sin(on.yaw), on.y + left * np.cos(on.yaw), on.z, on.yaw + np.arctan(slope)], axis=-1)

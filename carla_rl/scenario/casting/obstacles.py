@@ -4,6 +4,9 @@ Facts and figures: `srunner/scenarios/route_obstacles.py`, `construction_crash_v
 `invading_turn.py` of ScenarioRunner 0.9.16. The small warning triangle beside the road at the trigger is left out.
 """
 
+import math
+from itertools import takewhile
+
 import numpy as np
 
 from carla_rl.scenario.casting.lanes import along_lanes, along_route, downstream, spot, upstream
@@ -38,13 +41,24 @@ HAZARD_SHARE = 0.55
 ACCIDENT_M = (0.0, 10.0, 16.0)
 """The police car and two others, along the lane."""
 HAZARD_M = (0.0, 9.0)
+HAZARD_ROOM_M = 20.0
+"""Bicycles stop so far before a junction: beside those that stand in it nobody would get by."""
 ONCOMING_M = (20.0, 100.0)
+HAZARD_ONCOMING_M = 100.0
+"""Beside bicycles the oncoming traffic is that of the background, so far apart."""
 ONCOMING_NEAR_M = 50.0
+CONSTRUCTION_NEAR_M = 30.0
 ONCOMING_DELAY_S = 5.0
-"""Oncoming traffic of the TwoWays types begins 5 s after the ego has come within 50 m."""
+"""Oncoming traffic of the TwoWays types begins 5 s after the ego has come within 50 m, of a construction 30 m."""
+ONCOMING_FIRST_MPS = 4.0
+"""ScenarioRunner's oncoming cars begin at rest with CARLA's throttle at 0.75, some 3 m/s^2. Who follows gathers speed more slowly here and
+therefore begins at this speed: at 50 km/h 3 s pass between two cars that begin 20 m apart, 10 s at 100 m."""
 ONCOMING_TIME_S = 1.5 * 3.6
 ONCOMING_LEAST_M = 30.0
 """It comes from 30 m and 1.5 m for each km/h of the limit behind the obstacle, and goes as far past it."""
+ONCOMING_ROOM_M, ONCOMING_WAY_M = 40.0, 15.0
+"""Oncoming cars begin at a junction where one is near. So that the ego gets by before one that has just begun, an obstacle of the TwoWays
+types ends so far before the next junction, but stands no nearer behind the trigger than the second. The leaderboard's roads are long."""
 CONSTRUCTION_SIGN_M = -5.0
 CONES = tuple((2.0 * number, 0.0) for number in range(5)) + tuple((8.0, 0.3 * number) for number in range(1, 4))
 """(m along, share of the way across the lane) of a construction's cones: along the open side, then across."""
@@ -66,14 +80,15 @@ def parked_obstacle(stage: Stage) -> Script:
     Parameters: distance (120 m), direction (the side that it stands on), and for TwoWays frequency from, to (m between oncoming vehicles).
     """
     here = _before_junction(stage, stage.number("distance", 120.0))
-    return _obstacle(stage, here, here.s, (_aside(stage, here, CAR, PARKED_SHARE),))
+    return _obstacle(stage, here, here.s, (_aside(stage, here, CAR, PARKED_SHARE), *_oncoming_flow(stage, here, here)))
 
 
 def accident(stage: Stage) -> Script:
     """Accident and AccidentTwoWays: a police car and behind it two cars that have collided. Parameters as `parked_obstacle`."""
     here = _before_junction(stage, stage.number("distance", 120.0), ACCIDENT_M[-1])
     parts = [_aside(stage, stage.at(here.s + way), POLICE if way == 0.0 else CAR, ACCIDENT_SHARE) for way in ACCIDENT_M]
-    return _obstacle(stage, here, here.s + ACCIDENT_M[-1], tuple(parts))
+    last = stage.at(here.s + ACCIDENT_M[-1])
+    return _obstacle(stage, here, last.s, (*parts, *_oncoming_flow(stage, here, last)))
 
 
 def construction(stage: Stage) -> Script:
@@ -86,16 +101,19 @@ def construction(stage: Stage) -> Script:
         place = stage.at(here.s + way)
         out = CONES_SHARE * stage.half_width(place) * (1.0 - 2.0 * share)
         parts.append(_stands(spot(place.x, place.y, place.z, place.yaw, side * out), CONE))
+    parts += _oncoming_flow(stage, here, here, near_m=CONSTRUCTION_NEAR_M)
     return _obstacle(stage, sign, here.s + CONES[-1][0], tuple(parts))
 
 
 def hazard_at_side_lane(stage: Stage) -> Script:
     """HazardAtSideLane and HazardAtSideLaneTwoWays: two slow bicycles ride at the right edge of the ego's lane.
 
-    Parameters: distance (100 m), bicycle_speed (10 km/h), bicycle_drive_distance (50 m).
+    Parameters: distance (100 m), bicycle_speed (10 km/h), bicycle_drive_distance (50 m), and for TwoWays frequency (100 m).
     """
-    ride = stage.number("bicycle_drive_distance", 50.0)
     here = _before_junction(stage, stage.number("distance", 100.0), HAZARD_M[-1])
+    entries = [junction.entry_s for junction in stage.junctions if junction.entry_s > here.s]
+    most = entries[0] - HAZARD_ROOM_M - HAZARD_M[-1] - here.s if entries else math.inf
+    ride = min(stage.number("bicycle_drive_distance", 50.0), max(most, 1.0))
     aside = -HAZARD_SHARE * stage.half_width(here)
     riders = []
     for way in HAZARD_M:
@@ -104,7 +122,9 @@ def hazard_at_side_lane(stage: Stage) -> Script:
         riders.append(
             Part(model=BICYCLE, path=path, appears=Appears.EARLY, law=Law.FOLLOWS, speed=speed, aside=aside, aside_to=aside, end=End.STANDS)
         )
-    return _obstacle(stage, here, min(here.s + HAZARD_M[-1] + ride, stage.route.length), tuple(riders))
+    every = stage.number("frequency", HAZARD_ONCOMING_M)
+    parts = (*riders, *_oncoming_flow(stage, here, here, (every, every)))
+    return _obstacle(stage, here, min(here.s + HAZARD_M[-1] + ride, stage.route.length), parts)
 
 
 def vehicle_opens_door(stage: Stage) -> Script:
@@ -126,7 +146,7 @@ def vehicle_opens_door(stage: Stage) -> Script:
         cue_m=DOOR_NEAR_M,
         end=End.STANDS,
     )
-    return _obstacle(stage, here, here.s, (car, door))
+    return _obstacle(stage, here, here.s, (car, door, *_oncoming_flow(stage, here, here)))
 
 
 def invading_turn(stage: Stage) -> Script:
@@ -168,7 +188,10 @@ def _before_junction(stage: Stage, way: float, more: float = 0.0) -> Pose:
     """The place `way` m behind the trigger, or as far as it goes with `more` m behind it still outside junctions."""
     for junction in stage.junctions:
         if stage.trigger_s < junction.entry_s:
-            way = min(way, junction.entry_s - more - 1.0 - stage.trigger_s)
+            room = junction.entry_s - more - 1.0 - stage.trigger_s
+            if _two_ways(stage):
+                room = min(room, max(room - ONCOMING_ROOM_M, ONCOMING_WAY_M))
+            way = min(way, room)
             break
     way = min(way, stage.route.length - more - stage.trigger_s)
     if way <= 0.0:
@@ -187,10 +210,7 @@ def _aside(stage: Stage, here: Pose, model: Model, share: float) -> Part:
 
 
 def _obstacle(stage: Stage, here: Pose, last_s: float, parts: tuple[Part, ...]) -> Script:
-    """The script of an obstacle that begins at `here` and ends at last_s of the route; with oncoming traffic for the TwoWays types."""
-    two_ways = stage.actor.type.endswith("TwoWays")
-    if two_ways:
-        parts = (*parts, _oncoming_flow(stage, here))
+    """The script of an obstacle that begins at `here` and ends at last_s of the route."""
     return Script(
         name=stage.name,
         type=stage.actor.type,
@@ -199,8 +219,12 @@ def _obstacle(stage: Stage, here: Pose, last_s: float, parts: tuple[Part, ...]) 
         timeout_s=TIMEOUT_S,
         parts=parts,
         blocked=_blocked(stage, here),
-        oncoming=two_ways,
+        oncoming=_two_ways(stage),
     )
+
+
+def _two_ways(stage: Stage) -> bool:
+    return stage.actor.type.endswith("TwoWays")
 
 
 def _blocked(stage: Stage, here: Pose) -> Blocked:
@@ -212,7 +236,8 @@ def _blocked(stage: Stage, here: Pose) -> Blocked:
 
 
 def _oncoming(stage: Stage, here: Pose, before: float, behind: float) -> Path:
-    """The oncoming lane beside the place, from `before` m before its traffic reaches the place to `behind` m after."""
+    """The oncoming lane beside the place, from `before` m before its traffic reaches the place to `behind` m after; no farther than to a
+    junction either way."""
     lane = int(stage.network.roads.opposite[here.lane])
     if lane < 0:
         raise stage.error("the road has no oncoming lane there; use the type without TwoWays, or another place")
@@ -220,24 +245,36 @@ def _oncoming(stage: Stage, here: Pose, before: float, behind: float) -> Path:
     rest = float(stage.network.roads.length[lane]) - s
     lanes, begin = upstream(stage.network, lane, before + rest)
     after, end = downstream(stage.network, lane, s + behind)
+    outside = list(takewhile(lambda n: stage.network.roads.junction[n] < 0, after))
+    if len(outside) < len(after):
+        after, end = outside, float(stage.network.roads.length[outside[-1]])
     if len(lanes) == len(after) == 1 and end - begin < ONCOMING_LEAST_M:
         raise stage.error(f"the oncoming lane there is less than {ONCOMING_LEAST_M:g} m long; move the trigger")
     return along_lanes(stage.network, [*lanes, *after[1:]], begin, end)
 
 
-def _oncoming_flow(stage: Stage, here: Pose) -> Part:
+def _oncoming_flow(
+    stage: Stage, here: Pose, beside: Pose, gap: tuple[float, float] | None = None, near_m: float = ONCOMING_NEAR_M
+) -> tuple[Part, ...]:
+    """The oncoming traffic of the TwoWays types, on the lane beside a place; nothing for the others.
+
+    It begins once the ego has come within `near_m` of `here`. Without `gap` it is the parameter frequency.
+    """
+    if not _two_ways(stage):
+        return ()
     limit = float(stage.network.roads.speed_limit[here.lane])
     way = ONCOMING_TIME_S * limit + ONCOMING_LEAST_M
-    return Part(
+    flow = Part(
         model=CAR,
-        path=_oncoming(stage, here, way, way),
+        path=_oncoming(stage, beside, way, way),
         cue=Cue.NEAR,
         place_s=here.s,
-        cue_m=ONCOMING_NEAR_M,
+        cue_m=near_m,
         delay_s=ONCOMING_DELAY_S,
         law=Law.FOLLOWS,
         speed=limit,
-        first_speed=limit,
+        first_speed=min(ONCOMING_FIRST_MPS, limit),
         end=End.AGAIN,
-        flow=stage.interval("frequency", ONCOMING_M),
+        flow=gap or stage.interval("frequency", ONCOMING_M),
     )
+    return (flow,)
