@@ -90,7 +90,12 @@ def carry(
     n, h, _ = waypoints.shape
     out = np.empty((n, h, 2), np.float64)
     for i in range(n):
+        # `to_map`, then `to_local`, with the angles' sines and cosines taken once a plan
+        c_then, s_then = math.cos(then[i, 2]), math.sin(then[i, 2])
+        c_now, s_now = math.cos(now[i, 2]), math.sin(now[i, 2])
         for j in range(h):
-            mx, my = to_map(waypoints[i, j, 0], waypoints[i, j, 1], then[i, 0], then[i, 1], then[i, 2])
-            out[i, j, 0], out[i, j, 1] = to_local(mx, my, now[i, 0], now[i, 1], now[i, 2])
+            x, y = float(waypoints[i, j, 0]), float(waypoints[i, j, 1])
+            dx = then[i, 0] + x * c_then - y * s_then - now[i, 0]
+            dy = then[i, 1] + x * s_then + y * c_then - now[i, 1]
+            out[i, j, 0], out[i, j, 1] = dx * c_now + dy * s_now, dy * c_now - dx * s_now
     return out

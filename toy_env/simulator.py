@@ -41,6 +41,8 @@ class Loaded(NamedTuple):
 
     network: RoadNetwork
     town: Town
+    number: int
+    """In the order in which the towns were first used."""
 
 
 def _pictures() -> "Pictures":
@@ -84,6 +86,8 @@ class ToySimulator:
         self._scripts = ScriptPool()
         self._towns: dict[str, Loaded] = {}
         self._episodes: list[Episode | None] = [None] * num_envs
+        self._town_of = np.full(num_envs, -1)
+        """(N,) number of the town that each env is in; -1 for none."""
         self._groups: list[tuple[Loaded, NDArray[np.int64]]] = []
         self._shared = Threads(threads)
         self._tick, self._start = self._shared.bound(tick), Bound(start)
@@ -126,12 +130,13 @@ class ToySimulator:
         for env, episode, (place, scripts) in zip(envs, episodes, prepared, strict=True):
             before, self._episodes[env] = self._episodes[env], episode
             moved = moved or before is None or before.scenario.town != episode.scenario.town
+            self._town_of[env] = self._towns[episode.scenario.town].number
             write(self._worlds.world, env, episode, place, scripts, self._vehicle)
             if len(scripts.scripts):
                 self._worlds.scripts[env, : len(scripts.scripts)] = rows_for(scripts, episode.start_m)
                 self._worlds.parts[env, : len(scripts.parts)] = scripts.parts
         if moved:
-            self._groups = self._grouped(range(self.num_envs))
+            self._groups = self._grouped(np.arange(self.num_envs))
         for loaded, rows in self._grouped(envs):
             self._start(loaded.town, self._routes.points, self._routes.marks, self._worlds, rows)
         return self._views.step(self._worlds)
@@ -185,9 +190,10 @@ class ToySimulator:
             self._load(episode.scenario.town)
         self._worlds = unpacked(snapshot, self._worlds)
         self._episodes = [known.get(env) for env in range(self.num_envs)]
+        self._town_of[:] = [-1 if episode is None else self._towns[episode.scenario.town].number for episode in self._episodes]
         # the worlds say where their routes lay in the pool of then
         self._forget_routes()
-        self._groups = self._grouped(range(self.num_envs))
+        self._groups = self._grouped(np.arange(self.num_envs))
         return self._views.step(self._worlds)
 
     @property
@@ -204,6 +210,7 @@ class ToySimulator:
         self._towns.clear()
         self._groups = []
         self._episodes = [None] * self.num_envs
+        self._town_of[:] = -1
         self._routes, self._scripts = RoutePool(), ScriptPool()
         self._worlds.world["driving"] = False
 
@@ -223,7 +230,7 @@ class ToySimulator:
     def _load(self, town: str) -> Loaded:
         if town not in self._towns:
             network = self._networks(town)
-            self._towns[town] = Loaded(network, survey(network))
+            self._towns[town] = Loaded(network, survey(network), len(self._towns))
         return self._towns[town]
 
     def _make_room(self, episodes: Sequence[Episode], scripts: Sequence[Compiled]) -> None:
@@ -262,11 +269,8 @@ class ToySimulator:
                     " leave those actors out explicitly or choose another scenario"
                 )
 
-    def _grouped(self, envs: Sequence[int] | Ints) -> list[tuple[Loaded, NDArray[np.int64]]]:
+    def _grouped(self, envs: Ints) -> list[tuple[Loaded, NDArray[np.int64]]]:
         """Those of the envs that have an episode, by town."""
-        groups: dict[str, list[int]] = {}
-        for env in envs:
-            episode = self._episodes[env]
-            if episode is not None:
-                groups.setdefault(episode.scenario.town, []).append(int(env))
-        return [(self._towns[town], np.array(rows, np.int64)) for town, rows in groups.items()]
+        rows = np.asarray(envs, np.int64)
+        numbers = self._town_of[rows]
+        return [(loaded, rows[numbers == loaded.number]) for loaded in self._towns.values() if (numbers == loaded.number).any()]
