@@ -98,7 +98,7 @@ class Trainer:
             stats=stats,
             delta_lr=delta_lr,
             value_lr=value_lr,
-            log_std=float(self.policy.log_std.mean()),
+            log_std=float(self.policy.log_std.detach().mean()),
             residual_ratio=self.policy.residual_ratio,
             reward_scale=self._scale.scale,
             collect_s=collected - began,
