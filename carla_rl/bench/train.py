@@ -162,29 +162,25 @@ def _load(sft: Path) -> SftState:
 
 
 def _run(state: SftState, threads: int, sizes: TrainSizes, tell: Callable[[str], None], peer: bool) -> dict[str, Any]:
-    """Everything with so many threads: our updates, and theirs in turn, so that both meet the same moments of the machine."""
+    """Everything with so many threads; updates of both programs take turns, so that both meet the same moments of the machine."""
     with torch_threads(threads):
         course = make_course(sizes.num_envs, threads)
         ours = Ours(course, state, sizes)
         theirs: Learner | None = None
+        tell(f"threads {threads}: warm-up")
+        for _ in range(sizes.warm_up):
+            ours.update()
+        # at the first number of threads nothing of the peer is in it
+        peak = peak_bytes()
         if peer:
             # what a user does not have is not imported
             from carla_rl.bench.sb3 import Theirs
 
             theirs = Theirs(make_course(sizes.num_envs, threads).loop, state, sizes)
-        tell(f"threads {threads}: warm-up")
-        for _ in range(sizes.warm_up):
-            ours.update()
-            if theirs is not None:
+            for _ in range(sizes.warm_up):
                 theirs.update()
         ours.results.clear()
-        mine: list[Timed] = []
-        other: list[Timed] = []
-        for repetition in range(sizes.repetitions):
-            tell(f"threads {threads}: update {repetition + 1} of {sizes.repetitions}")
-            mine.append(ours.update())
-            if theirs is not None:
-                other.append(theirs.update())
+        mine, other = _in_turn(ours, theirs, sizes.repetitions, lambda text: tell(f"threads {threads}: {text}"))
     ratios = [one.decisions_per_s / two.decisions_per_s for one, two in zip(mine, other, strict=False)]
     return {
         "threads": threads,
@@ -195,9 +191,20 @@ def _run(state: SftState, threads: int, sizes: TrainSizes, tell: Callable[[str],
         "memory": {
             "rollout_buffer_bytes": _buffer_bytes(ours.policy, sizes),
             "worlds_bytes": course.simulator.memory_bytes,
-            "process_peak_bytes": peak_bytes(),
+            "process_peak_bytes": peak,
         },
     }
+
+
+def _in_turn(ours: Learner, theirs: Learner | None, count: int, tell: Callable[[str], None]) -> tuple[list[Timed], list[Timed]]:
+    """So many updates of each, one of ours and one of theirs after the other."""
+    mine, other = [], []
+    for repetition in range(count):
+        tell(f"update {repetition + 1} of {count}")
+        mine.append(ours.update())
+        if theirs is not None:
+            other.append(theirs.update())
+    return mine, other
 
 
 def figures(timed: list[Timed], epochs: int) -> dict[str, Any]:

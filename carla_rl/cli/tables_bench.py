@@ -78,7 +78,7 @@ def _training(run: Mapping[str, Any], aims: Mapping[str, float]) -> Table:
         f"rollout buffer {memory['rollout_buffer_bytes'] / 1e6:.0f} MB, worlds {memory['worlds_bytes'] / 1e6:.0f} MB"
     )
     if memory["process_peak_bytes"] is not None:
-        caption += f", the whole process {memory['process_peak_bytes'] / 1e6:.0f} MB at most"
+        caption += f", the whole process {memory['process_peak_bytes'] / 1e6:.0f} MB so far"
     # the aims are those of two threads
     aim = {name: f"{value:,.3g}" if value < 10 else f"{value:,.0f}" for name, value in aims.items()} if run["threads"] == 2 else {}
     table = _table(f"threads: {run['threads']}", caption, "what", "median", "spread", "aim", "stable-baselines3", "spread")
