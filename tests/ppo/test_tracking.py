@@ -1,7 +1,7 @@
 """A linear-quadratic task, whose optimum the Riccati equation gives, solved by the trainer.
 
 x' = x + u, cost x^2 + r (u^2 + w^2), discount gamma, w a second control of no use. The optimum is u = -k x and w = 0 for ever, also under
-noise. Episodes are cut off after a few decisions, which is no ending of the task: only a bootstrap there leaves the optimum in place.
+noise. Episodes are cut off after two decisions, which is no ending of the task: only a bootstrap there leaves the optimum in place.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from carla_rl.reward import RewardConfig
 from carla_rl.scenario.model import Episode
 from carla_rl.types import Control, Ending, Observation
 
-GAMMA, CONTROL_COST, DECISIONS = 0.9, 1.0, 4
+GAMMA, CONTROL_COST, DECISIONS = 0.9, 1.0, 2
 X = np.linspace(-1.0, 1.0, 21)
 
 
@@ -98,7 +98,7 @@ class Trained:
 def trained() -> Trained:
     policy = TinyPolicy(hidden=32)
     config = PPOConfig(
-        decisions=80_000,
+        decisions=100_000,
         num_envs=256,
         rollout=8,
         calibration=0,
@@ -121,8 +121,8 @@ def test_the_gain_is_riccatis(trained: Trained) -> None:
     _, gain = riccati(GAMMA, CONTROL_COST)
     driven = trained.policy.plan(see(X)).waypoints[:, 0]
     assert np.polyfit(X, driven[:, 0], 1)[0] == pytest.approx(-gain, abs=0.03)
-    # were the time limit an ending, the best gain of the four decisions would be smaller by far more
-    assert np.mean(finite(GAMMA, CONTROL_COST, DECISIONS)) < gain - 0.15
+    # were the time limit an ending, the gain would be smaller by far more even in the first decision, where x is largest
+    assert max(finite(GAMMA, CONTROL_COST, DECISIONS)) < gain - 0.1
     assert_allclose(driven[:, 0], -gain * X, atol=0.06)
     assert_allclose(driven[:, 1], 0.0, atol=0.06)
 
@@ -144,4 +144,4 @@ def test_the_value_is_that_of_the_optimum(trained: Trained) -> None:
     p, _ = riccati(GAMMA, CONTROL_COST)
     values = trained.policy.values(trained.policy.features(see(X))) / trained.reward_scale
     assert np.polyfit(X**2, values, 1)[0] == pytest.approx(-p, rel=0.05)
-    assert_allclose(values - values.mean(), -p * (X**2 - (X**2).mean()), atol=0.1)
+    assert_allclose(values - values.mean(), -p * (X**2 - (X**2).mean()), atol=0.15)
