@@ -98,7 +98,7 @@ class Trained:
 def trained() -> Trained:
     policy = TinyPolicy(hidden=32)
     config = PPOConfig(
-        decisions=100_000,
+        decisions=150_000,
         num_envs=256,
         rollout=8,
         calibration=0,
