@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from carla_rl.bench import peers
-from carla_rl.bench.pendulum import SETTINGS, Pendulums, TorquePolicy, Wheel, _episodes, bench_pendulum, judge, train_ours
+from carla_rl.bench.pendulum import SETTINGS, bench_pendulum, judge, train_ours
 from carla_rl.bench.pendulum import PendulumSizes as Sizes
+from carla_rl.bench.pendulum_task import Pendulums, TorquePolicy, Wheel, episodes
 from carla_rl.cli.app import run
 from carla_rl.loop import ClosedLoop
 from carla_rl.reward import RewardConfig, rewards
@@ -18,9 +19,9 @@ from carla_rl.types import Ending, Plan
 
 def test_the_loop_plays_gymnasiums_episodes() -> None:
     """Observations, rewards and the truncation of two envs against two of Gymnasium's own, with the same torques."""
-    (one, two), real = (next(source) for source in (_episodes(7),) * 2), [gymnasium.make("Pendulum-v1") for _ in range(2)]
+    (one, two), real = (next(source) for source in (episodes(7),) * 2), [gymnasium.make("Pendulum-v1") for _ in range(2)]
     seen = [env.reset(seed=episode.scenario.seed)[0] for env, episode in zip(real, (one, two), strict=True)]
-    loop = ClosedLoop(Pendulums(2), Wheel(), _episodes(7), ticks_per_decision=1)
+    loop = ClosedLoop(Pendulums(2), Wheel(), episodes(7), ticks_per_decision=1)
     draw = np.random.default_rng(0)
     for step in range(200):
         observation = loop.observation
