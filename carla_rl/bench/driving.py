@@ -134,22 +134,26 @@ class Replay:
 def decide(seen: Observation) -> Control:
     """The rule at the wheel, see `POLICY`, for N envs at once."""
     assert seen.route is not None
-    assert seen.light is not None
-    assert seen.speed_limit is not None
-    speed = seen.speed.astype(np.float64)
     ahead = _AIM * ROUTE_SPACING_M
     curvature = 2.0 * seen.route[:, _AIM, 1].astype(np.float64) / (ahead * ahead)
-    gap = np.maximum(seen.light[:, 0].astype(np.float64) - _LINE_M, 0.0)
-    state = seen.light[:, 1]
-    free = (state == LightState.NONE) | (state == LightState.GREEN)
-    # braking with 3 m/s^2 stops within the gap
-    goal = np.minimum(np.minimum(0.7 * seen.speed_limit, 8.0), np.where(free, np.inf, np.sqrt(6.0 * gap)))
-    lack = 0.5 * (goal - speed)
+    lack = 0.5 * (goal_speed(seen) - seen.speed.astype(np.float64))
     return Control(
         throttle=np.clip(lack, 0.0, 0.75),
         steer=np.clip(_STEER_PER_CURVATURE * curvature, -1.0, 1.0),
         brake=np.clip(-lack, 0.0, 1.0),
     )
+
+
+def goal_speed(seen: Observation) -> NDArray[np.float64]:
+    """(N,) m/s: the speed that the rule drives where nobody is in the way."""
+    assert seen.light is not None
+    assert seen.speed_limit is not None
+    gap = np.maximum(seen.light[:, 0].astype(np.float64) - _LINE_M, 0.0)
+    state = seen.light[:, 1]
+    free = (state == LightState.NONE) | (state == LightState.GREEN)
+    # braking with 3 m/s^2 stops within the gap
+    goal: NDArray[np.float64] = np.minimum(np.minimum(0.7 * seen.speed_limit, 8.0), np.where(free, np.inf, np.sqrt(6.0 * gap)))
+    return goal
 
 
 def mean_placed(worlds: Worlds, envs: Sequence[int] | NDArray[np.int64]) -> float:

@@ -35,6 +35,8 @@ PEERS = (
     Peer("metadrive-simulator", "metadrive", ("metadrive",)),
 )
 
+TRAINER = Peer("stable-baselines3", "stable_baselines3", ())
+
 
 def peers(repetitions: int, seconds: float, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """A row for each configuration of each peer; `env_steps_per_s` is null with a `note` where it could not be measured."""
@@ -48,6 +50,13 @@ def peers(repetitions: int, seconds: float, tell: Callable[[str], None]) -> list
             found = _measured(name, repetitions, seconds)
             rows.append({"peer": peer.package, "version": metadata.version(peer.package), "env": name, **found})
     return rows
+
+
+def trainer() -> dict[str, str | None]:
+    """The program that trainings are compared with: `version`, or null with a `note` where it is not there."""
+    if find_spec(TRAINER.module) is None:
+        return {"peer": TRAINER.package, "version": None, "note": f"not installed (pip install {TRAINER.package})"}
+    return {"peer": TRAINER.package, "version": metadata.version(TRAINER.package), "note": None}
 
 
 def child(name: str, repetitions: int, seconds: float) -> None:

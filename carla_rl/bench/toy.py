@@ -44,15 +44,20 @@ class Sizes:
         Raises:
             UsageError: no envs, or threads that this machine does not have.
         """
-        cores = numba.config.NUMBA_NUM_THREADS
         if wrong := [count for count in self.num_envs if count < 1]:
             raise UsageError(f"--num-envs {wrong[0]}: a simulator needs at least 1 env; write 1 or more")
-        if wrong := [count for count in self.threads if not 1 <= count <= cores]:
-            raise UsageError(f"--threads {wrong[0]}: this machine has {cores} to offer; write 1 to {cores}")
+        check_threads(self.threads)
 
     def with_envs(self, num_envs: tuple[int, ...]) -> "Sizes":
         """The same for other numbers of envs."""
         return replace(self, num_envs=num_envs)
+
+
+def check_threads(threads: Sequence[int]) -> None:
+    """Raises UsageError where this machine does not have so many."""
+    cores = numba.config.NUMBA_NUM_THREADS
+    if wrong := [count for count in threads if not 1 <= count <= cores]:
+        raise UsageError(f"--threads {wrong[0]}: this machine has {cores} to offer; write 1 to {cores}")
 
 
 def all_threads() -> tuple[int, ...]:

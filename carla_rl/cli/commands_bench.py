@@ -1,13 +1,15 @@
 """`bench`: how fast it is on this machine. Each sub-command is a benchmark of its own; they share machine, repetitions and tables."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from carla_rl.bench.toy import Sizes, all_threads, bench_toy, quick
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stderr, stdout
-from carla_rl.cli.tables_bench import machine_lines, toy_tables
+from carla_rl.cli.tables_bench import Parts, machine_lines, pendulum_tables, toy_tables, train_tables
 
 bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine: medians of several repetitions, with their spread.")
 
@@ -39,11 +41,61 @@ def toy(
     sizes = quick(given) if quick_ else Sizes(threads=given)
     if num_envs:
         sizes = sizes.with_envs(tuple(num_envs))
-    found = bench_toy(sizes, lambda part: stderr.print(f"[dim]measuring: {part}[/]", highlight=False), with_peers=peers)
+    found = bench_toy(sizes, _tell, with_peers=peers)
+    _print(found, toy_tables(found), json)
+
+
+@bench.command("train")
+def train(
+    threads: Annotated[
+        list[int] | None, typer.Option("--threads", help="Threads of torch and the toy; may be repeated. Left out: 1 and 2.")
+    ] = None,
+    num_envs: Annotated[int, typer.Option("--num-envs", help="Worlds driven at once.")] = 1024,
+    repetitions: Annotated[int, typer.Option("--repetitions", min=1, max=1000, help="Updates that are timed.")] = 5,
+    sft: Annotated[
+        Path | None,
+        typer.Option("--sft", metavar="FILE", help="The SFT model to refine. Left out: a clone made within seconds.", show_default=False),
+    ] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="Also train with stable-baselines3 where it is installed.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Training: decisions a second end to end, driving alone, learning alone, memory.
+
+    What a decision is and what drives is printed with the numbers.
+    """
+    # torch is loaded only where a network drives
+    from carla_rl.bench.train import TrainSizes, bench_train
+
+    given = tuple(threads) if threads else tuple(count for count in all_threads() if count <= 2)
+    sizes = TrainSizes(given, num_envs, repetitions=repetitions)
+    found = bench_train(sizes, _tell, sft=sft, with_peers=peers)
+    _print(found, train_tables(found), json)
+
+
+@bench.command("pendulum")
+def pendulum(
+    steps: Annotated[int, typer.Option("--steps", min=4096, help="Steps of each training.")] = 100_000,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=1000, help="Trainings of each program.")] = 3,
+    json: options.Json = False,
+) -> None:
+    """A standard task, Gymnasium's Pendulum-v1: returns of this trainer beside those of stable-baselines3 with the same budget."""
+    from carla_rl.bench.pendulum import PendulumSizes, bench_pendulum
+
+    found = bench_pendulum(PendulumSizes(steps, seeds), _tell)
+    _print(found, pendulum_tables(found), json)
+
+
+def _tell(part: str) -> None:
+    """What is measured next."""
+    stderr.print(f"[dim]measuring: {part}[/]", highlight=False)
+
+
+def _print(found: Mapping[str, Any], parts: Parts, json: bool) -> None:
+    """The result, for machines or for people."""
     if json:
         print_json(found)
         return
     for line in machine_lines(found["machine"]):
         stdout.print(line, highlight=False)
-    for part in toy_tables(found):
+    for part in parts:
         stdout.print(part, highlight=False)

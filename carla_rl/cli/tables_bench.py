@@ -6,18 +6,21 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+Parts = Iterator[Table | str]
+"""Of a result, in the order in which they are printed."""
+
 
 def machine_lines(machine: Mapping[str, Any]) -> list[str]:
     """What it was measured on."""
     hardware, versions = machine["machine"], machine["versions"]
-    names = ("carla_rl", "python", "numba", "numpy")
+    names = ("carla_rl", "python", "numba", "numpy", "torch")
     return [
         f"{machine['date']}  {hardware['cpu']}, {hardware['cores']} cores, {hardware['system']}",
         "  ".join(f"{name} {versions[name]}" for name in names),
     ]
 
 
-def toy_tables(found: Mapping[str, Any]) -> Iterator[Table | str]:
+def toy_tables(found: Mapping[str, Any]) -> Parts:
     """The parts of `carla-rl bench toy`, in the order of its JSON."""
     yield f"\n{found['definition']}\nat the wheel: {found['policy']}"
     yield _throughput(found["throughput"])
@@ -29,6 +32,33 @@ def toy_tables(found: Mapping[str, Any]) -> Iterator[Table | str]:
         yield _peers(found["peers"])
 
 
+def train_tables(found: Mapping[str, Any]) -> Parts:
+    """The parts of `carla-rl bench train`."""
+    settings = found["settings"]
+    yield f"\n{found['definition']}\nat the wheel: {found['driver']}"
+    envs, minibatch = f"{settings['num_envs']:,} envs", f"minibatch {settings['minibatch']:,}"
+    yield f"{envs}, rollouts of {settings['rollout']} decisions, {settings['epochs']} epochs, {minibatch}"
+    for run in found["runs"]:
+        yield _training(run, found["aims"])
+    if found["peer"] is not None:
+        yield f"{found['peer']['peer']}: {found['peer']['note'] or found['peer']['version']}"
+
+
+def pendulum_tables(found: Mapping[str, Any]) -> Parts:
+    """The parts of `carla-rl bench pendulum`."""
+    caption = "mean return of an episode: of the last 100 of the training, and of the deterministic policy on the same 50 for all"
+    table = _table("Pendulum-v1", caption, "program", "seed", "last episodes", "deterministic", "seconds")
+    for name, rows in found["seeds"].items():
+        for row in rows:
+            table.add_row(name, str(row["seed"]), f"{row['last_episodes']:.1f}", f"{row['deterministic']:.1f}", f"{row['train_s']:.0f}")
+        total = found["summary"][name]
+        middle = (f"{total[key]['median']:.1f}" for key in ("last_episodes", "deterministic"))
+        table.add_row(name, "median", *middle, f"{total['train_s']['median']:.0f}", end_section=True)
+    yield table
+    if found["peer"] is not None:
+        yield f"{found['peer']['peer']}: {found['peer']['note'] or found['peer']['version']}"
+
+
 def spread(row: Mapping[str, Any]) -> str:
     """Lowest to highest of the repetitions."""
     return f"{_short(row['lowest'])} – {_short(row['highest'])}"
@@ -38,6 +68,31 @@ def _table(title: str, caption: str | None, *columns: str) -> Table:
     table = Table(title=f"\n{title}", title_justify="left", caption=caption, caption_justify="left")
     for column in columns:
         table.add_column(column, justify="right")
+    return table
+
+
+def _training(run: Mapping[str, Any], aims: Mapping[str, float]) -> Table:
+    driven, memory = run["driven"], run["memory"]
+    caption = (
+        f"{driven['resets_per_1000_decisions']:.1f} resets per 1,000 decisions; "
+        f"rollout buffer {memory['rollout_buffer_bytes'] / 1e6:.0f} MB, worlds {memory['worlds_bytes'] / 1e6:.0f} MB"
+    )
+    if memory["process_peak_bytes"] is not None:
+        caption += f", the whole process {memory['process_peak_bytes'] / 1e6:.0f} MB so far"
+    # the aims are those of two threads
+    aim = {name: f"{value:,.3g}" if value < 10 else f"{value:,.0f}" for name, value in aims.items()} if run["threads"] == 2 else {}
+    table = _table(f"threads: {run['threads']}", caption, "what", "median", "spread", "aim", "stable-baselines3", "spread")
+    theirs = run["stable_baselines3"]
+    for part, what, key, name in (
+        ("end_to_end", "end to end, decisions/s", "decisions_per_s", "decisions_per_s"),
+        ("collect", "driving alone, decisions/s", "decisions_per_s", None),
+        ("update", "learning alone, samples/s", "samples_per_s", "update_samples_per_s"),
+    ):
+        row = run["carla_rl"][part]
+        peer = (f"{theirs[part][key]:,.0f}", spread(theirs[part])) if theirs else ("", "")
+        table.add_row(what, f"{row[key]:,.0f}", spread(row), aim.get(name or "", ""), *peer)
+    if run["ratio"] is not None:
+        table.add_row("ours over theirs, end to end", f"{run['ratio']['ratio']:.2f}", spread(run["ratio"]), aim.get("ratio", ""), "", "")
     return table
 
 
