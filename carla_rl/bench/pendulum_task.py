@@ -5,6 +5,7 @@ torque is the wheel, and its reward is the metres of progress, here never positi
 zeros is the action itself.
 """
 
+import copy
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from carla_rl import gaussian
-from carla_rl.interfaces import SimulatorInfo
+from carla_rl.interfaces import Arrays, SimulatorInfo
 from carla_rl.policies.delta import DeltaWaypointHead, ValueHead
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.route import Route
@@ -123,6 +124,13 @@ class Wheel:
         zeros = np.zeros(len(waypoints))
         return Control(throttle=zeros, steer=np.clip(waypoints[:, 0, 1], -1.0, 1.0), brake=zeros)
 
+    def snapshot(self) -> Arrays:
+        """See `Controller.snapshot`: there is nothing to keep."""
+        return {}
+
+    def restore(self, snapshot: Arrays) -> None:
+        """See `Controller.restore`."""
+
 
 class TorquePolicy:
     """The two heads of our residual policies on the pendulum's three numbers; the standard deviation is learned, 1 N m at the start."""
@@ -132,6 +140,8 @@ class TorquePolicy:
     horizon = 1
     critic_facts = 0
     scheduled = False
+    normalised = True
+    """The features are near one as they are."""
 
     def __init__(self, seed: int) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -152,6 +162,17 @@ class TorquePolicy:
     def normalise(self, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
         """Never asked for: the features are near one as they are."""
         raise NotImplementedError
+
+    def twin(self, device: torch.device) -> "TorquePolicy":
+        """See `ActorCritic.twin`."""
+        return copy.deepcopy(self).to(device)
+
+    def to(self, device: torch.device) -> "TorquePolicy":
+        """Its heads moved there."""
+        self.delta_head.to(device)
+        self.value_head.to(device)
+        self.log_std = torch.nn.Parameter(self.log_std.detach().to(device))
+        return self
 
     def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """See `ActorCritic.distribution`."""
