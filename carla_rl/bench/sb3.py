@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor, nn
+from torch import nn
 
 from carla_rl.bench.train import Timed, TrainSizes
 from carla_rl.checkpoint import SftState
 from carla_rl.loop import ClosedLoop
-from carla_rl.policies.delta import DeltaConfig, action_basis, correction
+from carla_rl.policies.delta import DeltaConfig, DeltaWaypointHead, action_basis, correction
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import FrozenSft
 from carla_rl.reward import RewardConfig, rewards
@@ -27,18 +27,6 @@ from carla_rl.types import Plan
 
 LARGEST_FEATURE = 10.0
 """As `ResidualPolicy` cuts them."""
-
-
-class NoHead(nn.Module):
-    """Stands where our delta head would: the corrections come from outside, so nothing is computed here."""
-
-    def __init__(self, actions: int) -> None:
-        super().__init__()
-        self._actions = actions
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Zeros (B, K)."""
-        return features.new_zeros((len(features), self._actions))
 
 
 class LoopEnvs(VecEnv):
@@ -50,7 +38,8 @@ class LoopEnvs(VecEnv):
         self._policy = ResidualPolicy(FrozenSft(state), config)
         self._basis = action_basis(config, self._policy.horizon)
         actions = len(self._basis.shift)
-        self._policy.delta_head = NoHead(actions)  # type: ignore[assignment]
+        # the corrections come from outside: the smallest head stands in for ours
+        self._policy.delta_head = DeltaWaypointHead(self._policy.feature_size, (), actions)
         self._actions = np.zeros((len(loop.started), actions), np.float32)
         seen = spaces.Box(-LARGEST_FEATURE, LARGEST_FEATURE, (self._policy.feature_size,), np.float32)
         super().__init__(len(loop.started), seen, spaces.Box(-config.limit, config.limit, (actions,), np.float32))
