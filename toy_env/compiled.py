@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from carla_rl.compiled import Function, rule
 from carla_rl.errors import UsageError
 
-PARALLEL_FROM = 256
+PARALLEL_FROM = 1024
 """Fewer envs than this are worked on by the calling thread: starting the others costs more than it saves."""
 
 __all__ = ["PARALLEL_FROM", "Bound", "Threads", "inline_rule", "is_on_disk", "kernel", "rule"]

@@ -27,6 +27,8 @@ LOOK_M = 8.0
 ARRIVAL_S = 3.5
 """Others that arrive later do not count."""
 SLOW_MPS = 0.1
+SAME_PLACE_M = 1.0
+"""Lanes into a junction that begin within this come from the same lane."""
 WAITED_TICKS = 200
 """Who has waited 10 s no longer gives way to those outside the junction; who has stood 10 s at a line is no longer given way to."""
 EGO_ID = np.int64(-1)
@@ -94,7 +96,7 @@ def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
     if me.entry < 0 or line_m < -COMMITTED_M:
         return False
     me.held = is_held(town, world, me, line_m)
-    if me.held or town.lanes[me.entry].junction == world.shut_junction:
+    if me.held or (town.lanes[me.entry].junction == world.shut_junction and not is_before_ego(town, world, me)):
         return True
     if line_m > LOOK_M + me.speed * me.speed / 4.0:
         return False
@@ -110,6 +112,16 @@ def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
         if not wait and other.entry != me.entry:
             wait = gives_way(town, me, other.entry, other.entry_m, other.half_length, other.speed, other.still_ticks, other.id)
     return wait
+
+
+@rule
+def is_before_ego(town: Town, world: Record, me: Record) -> bool:
+    """Whether `me` stands between the ego and the junction that both come to, from the same side: it has to make way, shut or not."""
+    if world.entry < 0 or me.entry_m > world.entry_m:
+        return False
+    mine, its = town.samples[town.lanes[me.entry].first], town.samples[town.lanes[world.entry].first]
+    dx, dy = mine.x - its.x, mine.y - its.y
+    return bool(dx * dx + dy * dy < SAME_PLACE_M * SAME_PLACE_M)
 
 
 @inline_rule

@@ -37,7 +37,7 @@ def train(
         typer.Option("--validation", metavar="NAME|FILE", help="Suite to drive now and then; the best checkpoint on it is kept."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="TOML with tables ppo, delta, reward, warm_start.")
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings as TOML; [b]carla-rl settings[/b] prints all of them.")
     ] = None,
     warm_start: Annotated[
         str | None,

@@ -127,7 +127,7 @@ def gap_table(found: Gap) -> Table:
         caption_justify="left",
     )
     table.add_column("policy")
-    for column in ("driving score", "route completion", "success", "collisions/km", "blocked", "ADE closed loop"):
+    for column in ("driving score", "completion", "success", "coll./km", "blocked", "ADE"):
         table.add_column(column, justify="right")
     for side in (found.expert, found.sft, found.rl):
         ade = "–" if side.ade is None else f"{side.ade:.3f} m"

@@ -160,6 +160,18 @@ def test_the_junction_is_cleared_and_shut() -> None:
     assert not inside.any()
 
 
+def test_who_is_between_the_ego_and_a_shut_junction_drives_on() -> None:
+    toy = at_junction(RUNNER, lit=False, traffic=Traffic(vehicles=1))
+    put_ego(toy, -59.0)
+    for _ in range(2):
+        toy.step(pedals(brake=1.0))
+    # at rest before the ego on its own lane, 10 m before the junction: if it stayed, nobody would ever get on
+    put_vehicle(toy, 0, lane=0, s=80.0)
+    for _ in range(80):
+        toy.step(pedals(brake=1.0))
+    assert toy._worlds.actors[0, 0]["x"] > -8.0
+
+
 def test_the_car_behind_the_junction_goes_after_10_s() -> None:
     toy = at_junction(ScriptedActor(type="BlockedIntersection", x=-60.0, y=0.0), lit=False)
     put_ego(toy, -30.0)
