@@ -68,8 +68,9 @@ class Gap:
     rl: Side
     recovered: float
     """Share of the gap, mean over seeds; 1 is the expert's score, below 0 is worse than SFT."""
-    low: float
-    high: float
+    low: float | None
+    """None where the bound is open: too many resamples have no gap at all."""
+    high: float | None
     by_seed: tuple[float, ...]
     """Of each RL run."""
     by_type: tuple[ByType, ...]
@@ -101,6 +102,8 @@ def gap(
             score definition.
     """
     definition(score)
+    if len({run.run_id for run in seeds}) < len(seeds):
+        raise UsageError("a refined run is given more than once; give one evaluation for each training seed")
     if not seeds:
         raise UsageError("no refined run is given; give one evaluation for each training seed")
     for run in (expert, sft, *seeds):
@@ -152,7 +155,7 @@ def _share(expert: float, sft: float, rl: float) -> float:
     return float((rl - sft) / (expert - sft))
 
 
-def _interval(table: Floats, seed: int, resamples: int, confidence: float) -> tuple[float, float]:
+def _interval(table: Floats, seed: int, resamples: int, confidence: float) -> tuple[float | None, float | None]:
     """The percentile interval of the recovered share; `table` (2 + S, n) holds the scores of expert, SFT and S seeds.
 
     A resample draws n routes, the same for all rows, and S seeds. One whose gap is not positive says nothing and counts as undecided:
@@ -167,8 +170,10 @@ def _interval(table: Floats, seed: int, resamples: int, confidence: float) -> tu
     whole = means[:, 0] - means[:, 1]
     shares = np.where(whole > 0.0, gained / np.where(whole > 0.0, whole, 1.0), np.copysign(np.inf, gained))
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(shares, (tail, 1.0 - tail))
-    return float(low), float(high)
+    # a bound is one of the shares: between two of which one is infinite there is nothing
+    bounds = np.quantile(shares, (tail, 1.0 - tail), method="inverted_cdf")
+    low, high = (float(bound) if np.isfinite(bound) else None for bound in bounds)
+    return low, high
 
 
 def _side(name: str, runs: Sequence[Run], driving_score: float) -> Side:

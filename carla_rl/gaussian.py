@@ -5,7 +5,9 @@ Knows nothing of policies or losses. K is the number of action coordinates, D an
 """
 
 import math
+from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 LOG_STD_RANGE = (-5.0, 1.0)
@@ -30,3 +32,27 @@ def kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Tensor) -> 
     z = (mean_p - mean_q) * (-log_std_q).exp()
     log_ratio = log_std_p - log_std_q
     return (0.5 * ((2.0 * log_ratio).exp() + z * z - 1.0) - log_ratio).sum(-1)
+
+
+def bounded(log_std: Tensor) -> Tensor:
+    """`log_std` within LOG_STD_RANGE. Beyond it a gradient passes where it leads back inside, so that nothing is stuck there."""
+    return cast(Tensor, _Bounded.apply(log_std))  # type: ignore[no-untyped-call]
+
+
+class _Bounded(torch.autograd.Function):
+    """A clamp whose gradient is held back only where it would lead farther out."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        """The value, clamped."""
+        ctx.save_for_backward(value)
+        return value.clamp(*LOG_STD_RANGE)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Descent goes against the gradient: at the lower bound a negative one leads back, at the upper a positive one."""
+        (value,) = ctx.saved_tensors
+        (gradient,) = gradients
+        low, high = LOG_STD_RANGE
+        passes = ((value > low) | (gradient < 0)) & ((value < high) | (gradient > 0))
+        return torch.where(passes, gradient, torch.zeros_like(gradient))

@@ -130,6 +130,8 @@ class Training:
             UsageError: the folder cannot be written any more, another process trains in it, or what was kept does not fit the parts.
         """
         with sole_writer(self.folder):
+            if self._kept is not None and resume.Kept(self._path(resume.FILE)).update != self._kept.update:
+                raise UsageError(f"{self.folder}: went on while this was being prepared; give --resume once more")
             live = self._begin()
             with Board(self.folder / "tensorboard", hide_after=self._kept.decisions if self._kept else None) as board:
                 yield from self._guarded(live, board)

@@ -54,3 +54,21 @@ def test_the_command(tmp_path: Path) -> None:
     assert printed.exit_code == 0
     assert "100.0 % of the gap recovered" in " ".join(printed.stdout.split())
     assert '"recovered": 1.0' in CliRunner().invoke(app, [*arguments, "--json"]).stdout
+
+
+def test_a_bound_that_is_not_there_is_open(tmp_path: Path) -> None:
+    # one route of four makes all of the gap: a third of the resamples have none
+    expert, sft = run_of(results(4), tmp_path, "expert"), run_of(results(4, {"line/0": [(5, HIT, 0)]}), tmp_path, "sft")
+    half = run_of(results(4, {"line/0": [(5, HIT, 0)], "line/1": [(5, RED, 0)]}), tmp_path, "half")
+    found = gap(expert, sft, [half])
+    assert found.recovered == pytest.approx(-0.75)
+    assert found.low is None
+    arguments = ["gap", "--expert", str(expert.path), "--sft", str(sft.path), str(half.path)]
+    assert "[open, " in " ".join(CliRunner().invoke(app, arguments).stdout.split())
+    assert '"low": null' in CliRunner().invoke(app, [*arguments, "--json"]).stdout
+
+
+def test_a_seed_counts_once(tmp_path: Path) -> None:
+    expert, sft = run_of(results(4), tmp_path, "expert"), run_of(results(4, HITS), tmp_path, "sft")
+    with pytest.raises(UsageError, match="more than once"):
+        gap(expert, sft, [expert, expert])

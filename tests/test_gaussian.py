@@ -34,3 +34,12 @@ def test_all_agree_with_torch_distributions():
     torch.testing.assert_close(gaussian.log_prob(action, mean_p, log_p), p.log_prob(action).sum(-1))
     torch.testing.assert_close(gaussian.entropy(log_p), p.entropy().sum(-1))
     torch.testing.assert_close(gaussian.kl(mean_p, log_p, mean_q, log_q), torch.distributions.kl_divergence(p, q).sum(-1))
+
+
+def test_bounded_lets_nothing_get_stuck_beyond_the_bounds():
+    value = torch.tensor([-6.0, -6.0, 0.5, 2.0, 2.0], requires_grad=True)
+    within = gaussian.bounded(value)
+    assert within.tolist() == [-5.0, -5.0, 0.5, 1.0, 1.0]
+    # descent goes against the gradient: back inside it may, farther out it may not
+    within.backward(torch.tensor([-1.0, 1.0, 1.0, -1.0, 1.0]))
+    assert value.grad.tolist() == [-1.0, 0.0, 1.0, 0.0, 1.0]

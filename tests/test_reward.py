@@ -173,5 +173,7 @@ def test_the_form_is_chosen_by_name():
     assert Holder.checked({"reward": {"form": "roach", "speed": 2.0}}, "x").reward == RoachRewardConfig(speed=2.0)
     with pytest.raises(UsageError, match="x: reward: form is unknown; write one of carl, roach"):
         Holder.checked({"reward": {"form": "dense"}}, "x")
+    with pytest.raises(UsageError, match="x: reward: form is unknown"):
+        Holder.checked({"reward": {"form": ["roach"]}}, "x")
     with pytest.raises(UsageError, match=r"x: reward\.lateral_per_m is not a known field"):
         Holder.checked({"reward": {"lateral_per_m": 1.0}}, "x")

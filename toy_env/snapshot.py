@@ -49,6 +49,11 @@ def _records(rows: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
 
 
 def _layout(worlds: Worlds) -> NDArray[np.uint8]:
-    """(32,) digest of the names and types of the arrays."""
-    told = [(name, array.ndim, array.shape[2:], array.dtype.descr, array.dtype.itemsize) for name, array in worlds._asdict().items()]
+    """(32,) digest of the names, types and fixed sizes of the arrays."""
+    # how many slots, scripts and parts an env has grows with what it drives; everything else is the version's
+    grows = ("actors", "scripts", "parts")
+    told = [
+        (name, array.ndim, array.shape[2 if name in grows else 1 :], array.dtype.descr, array.dtype.itemsize)
+        for name, array in worlds._asdict().items()
+    ]
     return np.frombuffer(hashlib.sha256(repr(told).encode()).digest(), np.uint8).copy()

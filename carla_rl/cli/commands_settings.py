@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stdout
+from carla_rl.reward import RoachRewardConfig
 from carla_rl.train import TrainConfig
 
 
@@ -21,7 +22,8 @@ def settings(json: options.Json = False) -> None:
     if json:
         print_json(TrainConfig.model_json_schema())
         return
-    text = "\n".join(["# Settings of `carla-rl train`, each with its default.", *lines(TrainConfig())])
+    other = ["", "# Instead of [reward] above, the other form:", *(f"# {line}" for line in ("[reward]", *lines(RoachRewardConfig())))]
+    text = "\n".join(["# Settings of `carla-rl train`, each with its default.", *lines(TrainConfig()), *other])
     stdout.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -119,7 +119,8 @@ def gap_table(found: Gap) -> Table:
     count = len(found.rl.runs)
     seeds = "1 seed" if count == 1 else f"{count} seeds"
     closed = f"[b]{percent(found.recovered)}[/] of the gap recovered, {100.0 * found.confidence:.0f} % interval "
-    closed += f"[{percent(found.low)}, {percent(found.high)}] over routes and seeds; by seed {', '.join(map(percent, found.by_seed))}"
+    low, high = ("open" if bound is None else percent(bound) for bound in (found.low, found.high))
+    closed += f"\\[{low}, {high}] over routes and seeds; by seed {', '.join(map(percent, found.by_seed))}"
     table = Table(
         title=f"{found.episodes} episodes, {seeds}; driving score {found.score}",
         title_justify="left",

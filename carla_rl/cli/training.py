@@ -104,8 +104,14 @@ def build(request: TrainRequest, threads: int, *, init: Path | None = None) -> B
 
 def _check_device(device: str) -> None:
     """Raises UsageError where torch has no such device."""
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch {torch.__version__} sees no CUDA device on this machine; leave it out or write cpu")
+    if device == "cpu":
+        return
+    known = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (torch.device(device).index or 0) >= known:
+        raise UsageError(
+            f"--device {device}: torch {torch.__version__} sees {known or 'no'} CUDA device{'s' * (known > 1)} on this machine; train with "
+            "one that is there, or on the CPU from the start"
+        )
 
 
 def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:
@@ -142,7 +148,8 @@ def drive_training(training: Training) -> dict[str, Any]:
                     score = f"{step.validation['driving_score_mean']:.1f}"
                     told = f"update {step.record.update} of {training.updates}: driving score {score} on the validation suite"
                     stderr.print(f"[dim]{told}[/]", highlight=False)
-                note = f"reward {step.record.reward:+.4f}  KL {step.record.stats.approx_kl:.4f}  validation {score}"
+                kl = step.record.stats.approx_kl
+                note = f"reward {step.record.reward:+.4f}  KL {'–' if kl is None else f'{kl:.4f}'}  validation {score}"
                 bar.update(task, completed=step.record.update, note=f"{note}  {step.record.decisions_per_s:,.0f} decisions/s")
     except KeyboardInterrupt:
         raise _interrupted(training) from None

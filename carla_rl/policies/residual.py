@@ -104,7 +104,7 @@ class ResidualPolicy:
             log_std=self.log_std,
             residual_ratio=self.residual_ratio,
             delta_config=self.config.model_dump(mode="json"),
-            normaliser={"mean": torch.from_numpy(self._mean), "scale": torch.from_numpy(self._scale)},
+            normaliser={"mean": torch.from_numpy(self._mean), "scale": torch.from_numpy(self._scale)} if self.normalised else None,
             train_stats=train_stats or {},
             training=training,
         )
@@ -189,7 +189,7 @@ class ResidualPolicy:
         if self.config.sigma != "state":
             return raw, self.log_std
         mean, change = raw.chunk(2, dim=-1)
-        return mean, (self.log_std + change).clamp(*gaussian.LOG_STD_RANGE)
+        return mean, gaussian.bounded(self.log_std + change)
 
     def _features(self, seen: Seen) -> NDArray[np.float32]:
         """(N, D): what the heads see of what SFT saw."""

@@ -24,7 +24,7 @@ class AdaptiveRate:
     factor: float = 1.0
 
     def update(self, kl: float) -> None:
-        """Take in the mean KL(old || new) of an update."""
+        """Take in the KL(old || new) at the end of an update."""
         if kl > 2.0 * self.target:
             self.factor = max(self.factor / LR_STEP, LR_FACTORS[0])
         elif kl < 0.5 * self.target:

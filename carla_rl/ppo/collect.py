@@ -42,7 +42,9 @@ class RolloutStats:
     """What happened in one rollout."""
 
     decisions: int = 0
-    """Of all envs that were driving."""
+    """Of all envs that were driving, less those dropped."""
+    counted: int = 0
+    """Those that the sums below are of; what was dropped afterwards is among them."""
     terms: dict[str, float] = field(default_factory=dict)
     """Sum of each reward term."""
     delta_longitudinal: float = 0.0
@@ -59,7 +61,7 @@ class RolloutStats:
 
     def per_decision(self, total: float) -> float:
         """A sum as a mean over decisions."""
-        return total / max(self.decisions, 1)
+        return total / max(self.counted, 1)
 
 
 class Collector:
@@ -104,20 +106,30 @@ class Collector:
             )
             self._count(stats, decision, earned)
             if decision.lost.any():
-                self._drop(buffer, t, decision, stats)
+                stats.lost += int(decision.lost.sum())
+                dropped = buffer.drop(t, np.flatnonzero(decision.lost))
+                stats.decisions -= dropped
+                stats.dropped += dropped + int(decision.lost.sum())
         assert buffer is not None
         # the value head rests while driving, so that all values can be had at once
         buffer.values[:] = self._policy.values(buffer.inputs.reshape(-1, buffer.inputs.shape[-1])).reshape(buffer.values.shape)
         return buffer, self._last_values(), stats
 
     def features(self, decisions: int) -> NDArray[np.float32]:
-        """Drive so many decisions and return the features (B, D) that the heads saw; nothing is learned from them."""
+        """Drive so many decisions and return the features (B, D) that the heads saw; nothing is learned from them.
+
+        Raises:
+            RunFailure: every world was lost all the time.
+        """
         seen = []
         for _ in range(decisions):
             decision = self._drive()
             seen.append(decision.plan.extras["features"][decision.active])
             self._count(RolloutStats(), decision, rewards(decision.before, decision.after, decision.active, self._reward))
-        return np.concatenate(seen)
+        found = np.concatenate(seen)
+        if not len(found):
+            raise RunFailure("the simulator lost every world before training could begin; look at its own messages")
+        return found
 
     def _drive(self) -> Decision:
         """One decision of all envs."""
@@ -146,22 +158,13 @@ class Collector:
         features = self._policy.features(self._loop.observation.restrict(self._policy.needs))
         return self._policy.values(self._inputs(features, self._loop.step))
 
-    def _drop(self, buffer: RolloutBuffer, t: int, decision: Decision, stats: RolloutStats) -> None:
-        """Forget the episodes whose worlds were lost."""
-        envs = np.flatnonzero(decision.lost)
-        dropped = buffer.drop(t, envs)
-        stats.lost += len(envs)
-        stats.dropped += dropped + len(envs)
-        stats.decisions -= dropped
-        self._earned[envs] = 0.0
-        self._driven[envs] = 0
-
     def _count(self, stats: RolloutStats, decision: Decision, earned: RewardTerms) -> None:
         """Add one decision to the counts."""
         if self._watch is not None:
             self._watch(decision, earned)
         active, plan = decision.active, decision.plan
         stats.decisions += int(active.sum())
+        stats.counted += int(active.sum())
         for name, term in earned.terms.items():
             stats.terms[name] = stats.terms.get(name, 0.0) + float(term.sum())
         if plan.sft_waypoints is not None:
@@ -172,10 +175,10 @@ class Collector:
             stats.bounded = (stats.bounded or 0.0) + float(plan.extras["bounded"][active].sum())
         self._earned += earned.total
         self._driven += active
-        ended = np.flatnonzero(decision.ended)
-        stats.episodes.extend(self._summary(decision, int(env)) for env in ended)
-        self._earned[ended] = 0.0
-        self._driven[ended] = 0
+        stats.episodes.extend(self._summary(decision, int(env)) for env in np.flatnonzero(decision.ended))
+        over = decision.ended | decision.lost
+        self._earned[over] = 0.0
+        self._driven[over] = 0
 
     def _summary(self, decision: Decision, env: int) -> EpisodeSummary:
         facts = decision.after.facts

@@ -90,7 +90,7 @@ class UpdateRecord:
 
     def scalars(self) -> dict[str, float]:
         """All of it as flat numbers; what was not measured in this update is left out."""
-        numbers = {f"ppo/{name}": float(value) for name, value in asdict(self.stats).items()}
+        numbers = {f"ppo/{name}": float(value) for name, value in asdict(self.stats).items() if value is not None}
         numbers |= {f"reward/{name}": value for name, value in self.reward_terms.items()}
         numbers |= {
             "reward/mean": self.reward,

@@ -36,6 +36,8 @@ class ReturnScale:
             seen[t] = self._running
             self._running = np.where(ended[t], 0.0, self._running)
         returns = seen[active]
+        if not len(returns):
+            return
         count, mean = len(returns), float(returns.mean())
         total = self._count + count
         shift = mean - self._mean

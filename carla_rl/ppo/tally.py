@@ -9,22 +9,22 @@ from carla_rl.ppo.loss import PolicyLoss
 
 @dataclass(frozen=True, slots=True)
 class UpdateStats:
-    """The vital signs of one update: means over its minibatches unless said otherwise; of the delta head's, those that it saw."""
+    """The vital signs of one update: means over its minibatches unless said otherwise; None where the delta head rested all the time."""
 
-    approx_kl: float
+    approx_kl: float | None
     """KL(old || new), nats."""
-    max_kl: float
+    max_kl: float | None
     """The largest of any minibatch."""
-    clip_fraction: float
+    clip_fraction: float | None
     explained_variance: float
     """Of the returns by the values before the update: 1 is perfect, 0 no better than their mean."""
-    entropy: float
-    kl_to_sft: float
+    entropy: float | None
+    kl_to_sft: float | None
     kl_to_sft_weight: float
     """Of the pull towards SFT in this update."""
-    policy_loss: float
+    policy_loss: float | None
     value_loss: float
-    delta_grad_norm: float
+    delta_grad_norm: float | None
     """Before clipping, as the next."""
     value_grad_norm: float
     delta_steps: int
@@ -62,9 +62,14 @@ class Tally:
         self._taken_back += 1
 
     @property
-    def kl(self) -> float:
-        """Mean KL(old || new) so far, nats."""
-        return _mean([row[0] for row in self._policy])
+    def took_back(self) -> bool:
+        """Whether a step was taken back."""
+        return self._taken_back > 0
+
+    @property
+    def last_kl(self) -> float:
+        """KL(old || new) at the last look, nats."""
+        return self._policy[-1][0]
 
     @property
     def kl_to_sft(self) -> float:
@@ -73,11 +78,11 @@ class Tally:
 
     def stats(self, *, explained: float, weight: float, stopped: bool) -> UpdateStats:
         """All of it."""
-        columns = zip(*self._policy, strict=True) if self._policy else ((),) * 5
-        approx_kl, clip_fraction, entropy, kl_to_sft, surrogate = (_mean(column) for column in columns)
+        columns: list[tuple[float, ...] | None] = [*zip(*self._policy, strict=True)] if self._policy else [None] * 5
+        approx_kl, clip_fraction, entropy, kl_to_sft, surrogate = (None if column is None else _mean(column) for column in columns)
         return UpdateStats(
             approx_kl=approx_kl,
-            max_kl=max((row[0] for row in self._policy), default=0.0),
+            max_kl=max((row[0] for row in self._policy), default=None),
             clip_fraction=clip_fraction,
             explained_variance=explained,
             entropy=entropy,
@@ -85,7 +90,7 @@ class Tally:
             kl_to_sft_weight=weight,
             policy_loss=surrogate,
             value_loss=_mean([loss for loss, _ in self._value]),
-            delta_grad_norm=_mean(self._norms),
+            delta_grad_norm=_mean(self._norms) if self._norms else None,
             value_grad_norm=_mean([norm for _, norm in self._value]),
             delta_steps=len(self._norms) - self._taken_back,
             stopped_early=stopped,

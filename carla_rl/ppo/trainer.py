@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from carla_rl.errors import UsageError
+from carla_rl.errors import RunFailure, UsageError
 from carla_rl.loop import ClosedLoop
 from carla_rl.ppo.actor_critic import ActorCritic, copy_heads, sampling
 from carla_rl.ppo.buffer import Batch, RolloutBuffer
@@ -87,6 +87,8 @@ class Trainer:
             self.policy.log_std.fill_(config.log_std(self.update))
         with sampling(self.policy, self._noise):
             self._buffer, last_values, rollout = self._collector.collect(config.rollout, self._buffer)
+        if not self._buffer.active.any():
+            raise RunFailure("the simulator lost every world of a rollout, so there is nothing to learn from; look at its own messages")
         collected = time.perf_counter()
         if config.scale_returns:
             self._scale.update(self._buffer.rewards, self._buffer.active, self._buffer.ended)

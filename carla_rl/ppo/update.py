@@ -55,13 +55,14 @@ class PPOUpdate:
                 tally.add_value(*self._value_step(part))
                 if learns and not stopped:
                     stopped = self._policy_step(part, advantages[rows], tally)
-        if learns and not stopped and config.rollback_kl is not None:
+        if learns and not stopped and (config.rollback_kl is not None or config.lr_schedule == "adaptive"):
             # nobody has looked at where the last step led
             with torch.no_grad():
-                stopped = self._judge(self._policy_loss(part, advantages[rows]), tally)
+                self._judge(self._policy_loss(part, advantages[rows]), tally)
+            stopped = tally.took_back
         weight = self._pull.weight
         if learns:
-            self._rate.update(tally.kl)
+            self._rate.update(tally.last_kl)
             self._pull.update(tally.kl_to_sft)
         return tally.stats(explained=explained, weight=weight, stopped=stopped)
 

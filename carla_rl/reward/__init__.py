@@ -27,7 +27,7 @@ def _by_form(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     form = value.get("form", "carl")
-    if form not in _FORMS:
+    if not isinstance(form, str) or form not in _FORMS:
         raise ValueError(f"form is unknown; write one of {', '.join(_FORMS)}")
     return _FORMS[form].model_validate(value)
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from carla_rl.errors import UsageError
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.route import Route
 from carla_rl.scenario import places
 from carla_rl.scenario.casting import cast
+from carla_rl.scenario.casting.stage import NoPlace
 from carla_rl.scenario.hashing import unit, whole
 from carla_rl.scenario.model import Scenario, ScriptedActor
 from carla_rl.scenario.suite_file import ActorTemplate, Draw
@@ -52,7 +52,9 @@ def strew(draw: Draw, network: RoadNetwork, route: Route, scenario: Scenario, ke
                 free = free[abs(free - s) >= places.APART_M]
                 break
     placed.sort(key=lambda item: item.trigger_s)
-    return tuple(_named(placed))
+    named = tuple(_named(placed))
+    # what is drawn of a scene depends on its name: as it is called now it is tried once more
+    return tuple(actor for actor in named if _plays(network, route, scenario, actor)) if draw.fitted else named
 
 
 def _wanted(draw: Draw, route: Route, key: str) -> Iterator[tuple[int, int]]:
@@ -79,9 +81,18 @@ def _at(network: RoadNetwork, route: Route, scenario: Scenario, template: ActorT
         return _Placed(actor, s, s)
     try:
         (script,) = cast(network, route, scenario.model_copy(update={"actors": (actor,)}))
-    except UsageError:
+    except NoPlace:
         return None
     return _Placed(actor, s, script.over_s)
+
+
+def _plays(network: RoadNetwork, route: Route, scenario: Scenario, actor: ScriptedActor) -> bool:
+    """Whether the actor's type has a meaning at its place."""
+    try:
+        cast(network, route, scenario.model_copy(update={"actors": (actor,)}))
+    except NoPlace:
+        return False
+    return True
 
 
 def _overlap(one: _Placed, other: _Placed) -> bool:

@@ -14,6 +14,7 @@ def test_what_is_printed_is_the_default_configuration():
     assert "# nats: the KL of an update at which an adaptive learning rate stays as it is; > 0\nlr_kl = 0.01" in printed.stdout
     assert "\n# value_clip = (none)\n" in printed.stdout
     assert "[ppo]" in printed.stdout
+    assert '# form = "roach"' in printed.stdout
 
 
 def test_the_schema_for_machines():

@@ -218,3 +218,10 @@ def test_a_twin_learns_on_its_own(sigma):
     with torch.no_grad():
         twin.delta_head.net[0].weight.add_(1.0)
     assert torch.equal(policy.delta_head.state_dict()["net.0.weight"], before)
+
+
+def test_heads_that_were_never_normalised_are_not_after_a_file():
+    fresh = ResidualPolicy(frozen(), DeltaConfig())
+    assert not ResidualPolicy.from_state(fresh.state()).normalised
+    fresh.normalise(np.zeros(fresh.feature_size, np.float32), np.ones(fresh.feature_size, np.float32))
+    assert ResidualPolicy.from_state(fresh.state()).normalised

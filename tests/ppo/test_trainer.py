@@ -217,6 +217,8 @@ def test_what_a_lost_world_drove_is_dropped_and_counted():
     # of sixteen decisions two are void: the one in which the world died and the one before it, in the same episode
     assert (record.decisions, record.lost, record.dropped) == (14, 1, 2)
     assert record.scalars()["episodes/dropped_decisions"] == 2.0
+    # a metre a decision, whether or not it was dropped later
+    assert record.reward == pytest.approx(1.0)
     # env 0 finished two episodes, env 1 one: what followed the loss goes on
     assert [episode.decisions for episode in record.episodes] == [4, 4, 4]
 
@@ -254,3 +256,18 @@ def test_heads_that_learn_elsewhere_drive_the_same():
     records, others = list(here.updates()), list(elsewhere.updates())
     assert [record.stats for record in records] == [record.stats for record in others]
     assert all(torch.equal(a, b) for a, b in zip(heads(here), heads(elsewhere), strict=True))
+
+
+class Doomed(Worlds):
+    """Every step loses every world."""
+
+    def step(self, control):
+        raise EnvsLost(range(self.num_envs), super().step(control))
+
+
+@pytest.mark.parametrize("calibration", [0, 2])
+def test_a_rollout_of_which_nothing_is_left_is_told(calibration):
+    loop = ClosedLoop(Doomed(2, steady), FirstWaypoint(), endless(), ticks_per_decision=1, drop_lost=True)
+    trainer = Trainer(loop, TinyPolicy(), REWARD, settings(num_envs=2, rollout=4, minibatch=4, calibration=calibration), 0)
+    with pytest.raises(RunFailure, match="the simulator lost every world"):
+        next(trainer.updates())

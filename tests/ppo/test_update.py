@@ -180,7 +180,8 @@ def test_only_the_critic_learns_while_it_warms_up():
     delta, value = copy.deepcopy((policy.delta_head.state_dict(), policy.value_head.state_dict()))
     for update in range(2):
         stats = learner(batch, update)
-        assert (stats.delta_steps, stats.approx_kl) == (0, 0.0)
+        # what the delta head would have shown was not looked at
+        assert (stats.delta_steps, stats.approx_kl, stats.kl_to_sft, stats.delta_grad_norm) == (0, None, None, None)
     assert_close(policy.delta_head.state_dict(), delta, rtol=0.0, atol=0.0)
     assert not torch.equal(policy.value_head.state_dict()["0.weight"], value["0.weight"])
     assert learner(batch, 2).delta_steps > 0
@@ -240,3 +241,15 @@ class StateStd(TinyPolicy):
     def distribution(self, features):
         mean, log_std = self.delta_head(features).chunk(2, dim=-1)
         return mean, log_std
+
+
+def test_a_single_step_is_looked_at_afterwards():
+    """One minibatch: before its step the KL is 0, and only a look afterwards tells the rate how far it led."""
+    policy = TinyPolicy()
+    settings = {"epochs": 1, "minibatch": 64, "lr_schedule": "adaptive", "delta_lr": 0.05, "target_kl": 0.001, "rollback_kl": None}
+    learner = PPOUpdate(policy, config(**settings), torch.Generator().manual_seed(0))
+    stats = learner(make_batch(policy), 0)
+    assert stats.max_kl > 0.02
+    assert learner.rates(1)[0] == pytest.approx(0.05 / 1.5)
+    # the step stays and no other was to come: nothing was stopped
+    assert (stats.delta_steps, stats.stopped_early) == (1, False)

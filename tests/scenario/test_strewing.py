@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from carla_rl.errors import UsageError
 from carla_rl.scenario.casting import cast
 from carla_rl.scenario.expansion import expand
 from carla_rl.scenario.places import CLEAR_BEHIND_M
@@ -46,3 +47,18 @@ def test_names_count_by_type():
             kind, number = actor.name.rsplit("_", 1)
             assert kind == actor.type
             assert 1 <= int(number) <= len(scenario.actors)
+
+
+@pytest.mark.parametrize(
+    ("actor", "told"),
+    [
+        ({"type": "ParkedObstcale"}, "no script is known for"),
+        ({"type": "ParkedObstacle", "parameters": {"distance": "far"}}, "distance must be a number"),
+        ({"type": "ParkedObstacle", "parameters": {"direction": "lefft"}}, "direction must be one of"),
+    ],
+)
+def test_a_mistake_is_no_place_without_a_meaning(actor, told):
+    draw = {"town": "highway", "count": 2, "seed": 2, "fitted": True, "actors": [{"per_km": 10.0, **actor}]}
+    file = SuiteFile.checked({"suite": {"name": "strewn", "split": "any"}, "draw": [draw]}, "here")
+    with pytest.raises(UsageError, match=told):
+        expand(file, load_town, Path("here"))

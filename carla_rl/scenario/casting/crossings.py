@@ -95,7 +95,7 @@ def pedestrian_crossing(stage: Stage) -> Script:
     """PedestrianCrossing: three pedestrians cross right before the junction, each at its own pace and after its own pause."""
     entries = [junction.entry_s for junction in stage.junctions if junction.entry_s > stage.trigger_s]
     if not entries:
-        raise stage.error("its route enters no junction behind the trigger; move the trigger to before one")
+        raise stage.no_place("its route enters no junction behind the trigger; move the trigger to before one")
     before = entries[0]
     walkers = []
     for number, along in enumerate(GROUP_M):

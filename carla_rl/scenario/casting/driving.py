@@ -84,7 +84,7 @@ def yield_to_emergency_vehicle(stage: Stage) -> Script:
         path = joined(along_lanes(stage.network, lanes, begin, s), ahead)
     room = path.length - (min(here.s + YIELD_WAY_M, stage.route.length) - here.s)
     if room < LEAST_BEHIND_M:
-        raise stage.error(f"there are only {room:.0f} m of road behind the trigger; an emergency vehicle needs {LEAST_BEHIND_M:g} m")
+        raise stage.no_place(f"there are only {room:.0f} m of road behind the trigger; an emergency vehicle needs {LEAST_BEHIND_M:g} m")
     limit = float(stage.network.roads.speed_limit[here.lane])
     ambulance = Part(model=AMBULANCE, path=path, law=Law.FOLLOWS, speed=limit + FASTER_MPS, first_speed=limit, end=End.VANISHES)
     return Script(

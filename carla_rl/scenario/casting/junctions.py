@@ -125,7 +125,7 @@ def enter_flow(stage: Stage) -> Script:
         path = way_through(stage, choose_entry(stage, "left"), RIGHT_SOURCE_S * speed, RIGHT_SINK_S * speed)
     _, _, away = meeting(stage.route, path, stage.trigger_s, stage.route.length)
     if away > JOINS_M:
-        raise stage.error(f"the flow never comes nearer to the route than {away:.0f} m; move start_actor_flow or end_actor_flow")
+        raise stage.no_place(f"the flow never comes nearer to the route than {away:.0f} m; move start_actor_flow or end_actor_flow")
     flow = Part(
         model=CAR,
         path=path,
@@ -181,7 +181,7 @@ def choose_entry(stage: Stage, wanted: str) -> Entry:
     """
     against = [entry for entry in stage.entries if entry.conflicts]
     if not against:
-        raise stage.error("no way through the junction ahead crosses the ego's; move the trigger to before another junction")
+        raise stage.no_place("no way through the junction ahead crosses the ego's; move the trigger to before another junction")
     asked = [entry for entry in against if entry.direction == wanted] or against
     straight = [entry for entry in asked if abs(turns(stage.network, entry.inner)) < STRAIGHT]
     if not straight:

@@ -145,7 +145,7 @@ def _beside(stage: Stage, here: Pose, wanted: str) -> float:
         if lane >= 0:
             k = int(roads.start[lane]) + stage.sample_near(lane, here.x, here.y)
             return float((roads.y[k] - here.y) * np.cos(here.yaw) - (roads.x[k] - here.x) * np.sin(here.yaw))
-    raise stage.error("there is no lane of the same direction beside the ego's; move the trigger to a road with two")
+    raise stage.no_place("there is no lane of the same direction beside the ego's; move the trigger to a road with two")
 
 
 def _shifted(stage: Stage, s0: float, s1: float, aside: float) -> Path:
@@ -166,7 +166,7 @@ def _ramp(stage: Stage, x: float, y: float) -> Path:
     away = np.hypot(stage.route.x[:, None] - path.x, stage.route.y[:, None] - path.y).min(axis=0)
     near = np.flatnonzero(away < NEAR_ROUTE_M)
     if not len(near):
-        raise stage.error("the lanes from other_actor_location on never come beside the route; give a place on a ramp that joins it")
+        raise stage.no_place("the lanes from other_actor_location on never come beside the route; give a place on a ramp that joins it")
     last = min(int(near[0]) + round(HIGHWAY_CUT_IN_M), len(path.s) - 1)
     rows = np.stack([path.x, path.y, path.z, path.yaw], axis=-1)[: max(last, 1) + 1]
     return make_path(rows, path.inside[: max(last, 1) + 1])
@@ -176,7 +176,7 @@ def _blended(stage: Stage, ramp: Path, place_s: float, aside: float) -> Path:
     """The ramp, then the route from place_s on, into whose lane it changes over from `aside` m to the left."""
     end = min(place_s + HIGHWAY_END_M, stage.route.length)
     if end < place_s + 3.0:
-        raise stage.error("the route ends before the car has cut in; move the trigger back")
+        raise stage.no_place("the route ends before the car has cut in; move the trigger back")
     on = along_route(stage.network, stage.route, place_s + 1.0, end)
     limit = float(stage.network.roads.speed_limit[stage.at(place_s).lane])
     share = np.clip((on.s / limit - HIGHWAY_HOLDS_S) / HIGHWAY_CHANGES_S, 0.0, 1.0)

@@ -195,7 +195,7 @@ def _before_junction(stage: Stage, way: float, more: float = 0.0) -> Pose:
             break
     way = min(way, stage.route.length - more - stage.trigger_s)
     if way <= 0.0:
-        raise stage.error("there is no room for it before the junction ahead; move the trigger back")
+        raise stage.no_place("there is no room for it before the junction ahead; move the trigger back")
     return stage.at(stage.trigger_s + way)
 
 
@@ -240,7 +240,7 @@ def _oncoming(stage: Stage, here: Pose, before: float, behind: float) -> Path:
     junction either way."""
     lane = int(stage.network.roads.opposite[here.lane])
     if lane < 0:
-        raise stage.error("the road has no oncoming lane there; use the type without TwoWays, or another place")
+        raise stage.no_place("the road has no oncoming lane there; use the type without TwoWays, or another place")
     s = stage.lane_s(lane, here.x, here.y)
     rest = float(stage.network.roads.length[lane]) - s
     lanes, begin = upstream(stage.network, lane, before + rest)
@@ -249,7 +249,7 @@ def _oncoming(stage: Stage, here: Pose, before: float, behind: float) -> Path:
     if len(outside) < len(after):
         after, end = outside, float(stage.network.roads.length[outside[-1]])
     if len(lanes) == len(after) == 1 and end - begin < ONCOMING_LEAST_M:
-        raise stage.error(f"the oncoming lane there is less than {ONCOMING_LEAST_M:g} m long; move the trigger")
+        raise stage.no_place(f"the oncoming lane there is less than {ONCOMING_LEAST_M:g} m long; move the trigger")
     return along_lanes(stage.network, [*lanes, *after[1:]], begin, end)
 
 

@@ -19,6 +19,10 @@ SIGNALIZED = ("SignalizedJunctionLeftTurn", "SignalizedJunctionRightTurn", "Oppo
 """Types that are about a junction with lights."""
 
 
+class NoPlace(UsageError):
+    """A scenario type has no meaning at the place of its trigger."""
+
+
 @dataclass(frozen=True)
 class Pose:
     """A place on the route."""
@@ -78,7 +82,14 @@ class Stage:
 
     def error(self, problem: str) -> UsageError:
         """What is wrong with this scenario, with its name, type and place."""
-        return UsageError(f"{self.where}: {self.name} ({self.actor.type}) at ({self.actor.x:.1f}, {self.actor.y:.1f}): {problem}")
+        return UsageError(self._told(problem))
+
+    def no_place(self, problem: str) -> "NoPlace":
+        """The same, where it is the place that does not do."""
+        return NoPlace(self._told(problem))
+
+    def _told(self, problem: str) -> str:
+        return f"{self.where}: {self.name} ({self.actor.type}) at ({self.actor.x:.1f}, {self.actor.y:.1f}): {problem}"
 
     def number(self, name: str, default: float, least: float = 0.0) -> float:
         """A parameter above `least`."""
@@ -153,7 +164,7 @@ class Stage:
         """
         found = self.junctions
         if not found:
-            raise self.error("its route has no junction behind the trigger; move the trigger to before one")
+            raise self.no_place("its route has no junction behind the trigger; move the trigger to before one")
         near = [ahead for ahead in found if ahead.entry_s <= self.trigger_s + AHEAD_M]
         crossed = [ahead for ahead in near if any(entry.conflicts for entry in self._ways_into(ahead))]
         lit = [ahead for ahead in crossed if self.network.roads.signal[ahead.lanes[0]] >= 0]
