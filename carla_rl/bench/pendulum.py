@@ -8,24 +8,18 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from numpy.typing import NDArray
 
 from carla_rl.bench.machine import describe_machine
 from carla_rl.bench.peers import trainer
-from carla_rl.bench.pendulum_task import ENV_ID, HIDDEN, Pendulums, TorquePolicy, Wheel, episodes
+from carla_rl.bench.pendulum_task import ENV_ID, HIDDEN, LAST_EPISODES, SETTINGS, Act, Pendulums, TorquePolicy, Wheel, episodes
 from carla_rl.bench.repeat import summary
 from carla_rl.loop import ClosedLoop
 from carla_rl.ppo import PPOConfig, Trainer
 from carla_rl.reward import RewardConfig
 
-LAST_EPISODES = 100
 JUDGED_EPISODES = 50
 """That the deterministic policy plays at the end, the same ones for both."""
 FIRST_JUDGED_SEED = 1_000_000
-
-SETTINGS = {"num_envs": 4, "rollout": 1024, "epochs": 10, "minibatch": 64, "gamma": 0.9, "gae_lambda": 0.95, "clip": 0.2, "lr": 1e-3}
-"""Those that RL Zoo tuned for stable-baselines3 on this task (DLR-RM/rl-baselines3-zoo, hyperparams/ppo.yml); both programs use them.
-The peer also explores as it was tuned, with noise that depends on the state (gSDE, a new one every 4 steps)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +59,6 @@ def bench_pendulum(sizes: PendulumSizes, tell: Callable[[str], None]) -> dict[st
         "summary": {name: {key: value for key, value in found.items() if key != "seed"} for name, found in means.items()},
         "peer": peer,
     }
-
-
-Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""What is seen (3,) -> torque (1,)."""
 
 
 def judge(act: Act) -> float:

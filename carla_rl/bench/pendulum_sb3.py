@@ -7,8 +7,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
 
-from carla_rl.bench.pendulum import LAST_EPISODES, SETTINGS, Act
-from carla_rl.bench.pendulum_task import ENV_ID, HIDDEN
+from carla_rl.bench.pendulum_task import ENV_ID, HIDDEN, LAST_EPISODES, SETTINGS, Act
 
 
 def train_theirs(steps: int, seed: int) -> tuple[list[float], Act]:

@@ -7,7 +7,7 @@ zeros is the action itself.
 
 import copy
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import gymnasium
 import numpy as np
@@ -30,6 +30,14 @@ LARGEST_VELOCITY = 8.0
 """rad/s."""
 HIDDEN = (64, 64)
 """Of both networks of both programs: stable-baselines3's own sizes."""
+LAST_EPISODES = 100
+"""Of a training, whose mean return is told."""
+SETTINGS = {"num_envs": 4, "rollout": 1024, "epochs": 10, "minibatch": 64, "gamma": 0.9, "gae_lambda": 0.95, "clip": 0.2, "lr": 1e-3}
+"""Those that RL Zoo tuned for stable-baselines3 on this task (DLR-RM/rl-baselines3-zoo, hyperparams/ppo.yml); both programs use them.
+The peer also explores as it was tuned, with noise that depends on the state (gSDE, a new one every 4 steps)."""
+
+Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""What is seen (3,) -> torque (1,)."""
 
 
 def episodes(seed: int) -> Iterator[Episode]:

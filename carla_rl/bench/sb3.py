@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
-from carla_rl.bench.train import Timed, TrainSizes
+from carla_rl.bench.train_sizes import Timed, TrainSizes
 from carla_rl.checkpoint import SftState
 from carla_rl.loop import ClosedLoop
 from carla_rl.policies.delta import DeltaConfig, DeltaWaypointHead, action_basis, correction

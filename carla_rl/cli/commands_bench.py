@@ -64,7 +64,8 @@ def train(
     What a decision is and what drives is printed with the numbers.
     """
     # torch is loaded only where a network drives
-    from carla_rl.bench.train import TrainSizes, bench_train
+    from carla_rl.bench.train import bench_train
+    from carla_rl.bench.train_sizes import TrainSizes
 
     given = tuple(threads) if threads else tuple(count for count in all_threads() if count <= 2)
     sizes = TrainSizes(given, num_envs, repetitions=repetitions)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from carla_rl.bench import clone, course, peers, train
+from carla_rl.bench import clone, course, peers, train, train_sizes
 from carla_rl.bench.course import Course, make_course
 from carla_rl.bench.repeat import summary
 from carla_rl.checkpoint import SftState, save_sft
@@ -20,7 +20,7 @@ from carla_rl.loop import ClosedLoop, Decision
 from carla_rl.policies.sft import FrozenSft, SftPolicy
 from carla_rl.types import LightState, ObjectColumn, ObjectKind, Observation, Plan
 
-TINY = train.TrainSizes((1,), num_envs=4, rollout=4, epochs=2, minibatch=8, repetitions=2, warm_up=1)
+TINY = train_sizes.TrainSizes((1,), num_envs=4, rollout=4, epochs=2, minibatch=8, repetitions=2, warm_up=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,7 +45,9 @@ def quick(monkeypatch: pytest.MonkeyPatch, state: SftState) -> None:
     """The benchmark at its very smallest."""
     monkeypatch.setattr(clone, "quick_clone", lambda loop: state)
     monkeypatch.setattr(clone, "ENVS", 1)
-    monkeypatch.setattr("carla_rl.bench.train.TrainSizes", lambda threads, num_envs, repetitions: replace(TINY, repetitions=repetitions))
+    monkeypatch.setattr(
+        "carla_rl.bench.train_sizes.TrainSizes", lambda threads, num_envs, repetitions: replace(TINY, repetitions=repetitions)
+    )
 
 
 def seen(**changed: Any) -> Observation:
@@ -206,7 +208,7 @@ def test_the_command_measures_a_given_model(capsys: pytest.CaptureFixture[str], 
 
 
 def test_figures_by_hand() -> None:
-    timed = [train.Timed(100, 1.0, 1.0), train.Timed(100, 1.0, 3.0), train.Timed(100, 2.0, 3.0)]
+    timed = [train_sizes.Timed(100, 1.0, 1.0), train_sizes.Timed(100, 1.0, 3.0), train_sizes.Timed(100, 2.0, 3.0)]
     found = train.figures(timed, 4)
     assert found["end_to_end"]["decisions_per_s"] == 25.0
     assert found["collect"] == summary([100.0, 100.0, 50.0]).to_json("decisions_per_s")
@@ -215,7 +217,7 @@ def test_figures_by_hand() -> None:
 
 
 def test_nothing_cuts_an_update_short() -> None:
-    config = train.TrainSizes().config
+    config = train_sizes.TrainSizes().config
     assert (config.num_envs, config.epochs, config.minibatch, config.batch) == (1024, 4, 4096, 32_768)
     assert config.target_kl is None
     assert config.updates == 7
