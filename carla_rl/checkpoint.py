@@ -29,6 +29,8 @@ from carla_rl.records.atomic import make_folder, write_bytes
 Tensors = dict[str, Tensor]
 
 RL_FORMAT = "carla-rl/1"
+RESUME_FORMATS = "carla-rl/resume/"
+"""How the formats of `carla_rl.resume` begin."""
 TINY_MULTICAM = "tiny_multicam"
 """The architecture of files that name none."""
 
@@ -231,6 +233,8 @@ def _sft_state(content: dict[str, Any], source: str) -> SftState:
 
 
 def _rl_state(content: dict[str, Any], source: str) -> RlState:
+    if str(content["format"]).startswith(RESUME_FORMATS):
+        raise UsageError(f"{source}: is what a training needs to go on, not what drives; give last.pt or best.pt beside it")
     if content["format"] != RL_FORMAT:
         raise UsageError(f"{source}: its format is {content['format']!r}, this version reads {RL_FORMAT!r}; use the version that wrote it")
     missing = [key for key in ("sft", "sft_fingerprint", "log_std", "delta_config") if key not in content]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from carla_rl.checkpoint import read_archive, write_archive
+from carla_rl.checkpoint import RESUME_FORMATS, read_archive, write_archive
 from carla_rl.errors import UsageError
 from carla_rl.interfaces import Arrays, Controller, Restorable, Simulator
 from carla_rl.loop import ClosedLoop, Halfway
@@ -23,9 +23,9 @@ from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.ppo import Trainer
 from carla_rl.records.training import Lines
 from carla_rl.scenario.model import Episode
-from carla_rl.scenario.sampler import Draw, TrainingSampler
+from carla_rl.scenario.sampler import Drawn, TrainingSampler
 
-FORMAT = "carla-rl/resume/1"
+FORMAT = f"{RESUME_FORMATS}1"
 FILE = "resume.pt"
 ABSENT = object()
 """Stands for a key that is not there."""
@@ -49,7 +49,7 @@ class Source:
 
     def __init__(self, sampler: TrainingSampler) -> None:
         self.sampler = sampler
-        self._draws: dict[str, Draw] = {}
+        self._draws: dict[str, Drawn] = {}
 
     def __iter__(self) -> "Source":
         return self
@@ -57,13 +57,13 @@ class Source:
     def __next__(self) -> Episode:
         return self.recall(self.sampler.draw())
 
-    def recall(self, draw: Draw) -> Episode:
+    def recall(self, draw: Drawn) -> Episode:
         """The episode of a draw, which is under way from now on."""
         episode = self.sampler.recall(draw)
         self._draws[episode.episode_id] = draw
         return episode
 
-    def draws(self, episodes: Sequence[Episode | None]) -> list[Draw | None]:
+    def draws(self, episodes: Sequence[Episode | None]) -> list[Drawn | None]:
         """What the episodes under way were drawn as; the others are forgotten."""
         self._draws = {episode.episode_id: self._draws[episode.episode_id] for episode in episodes if episode is not None}
         return [None if episode is None else self._draws[episode.episode_id] for episode in episodes]
@@ -162,7 +162,7 @@ class Kept:
             source.sampler.load_state_dict(self._content["sampler"])
             if not isinstance(simulator, Restorable) or self._content["worlds"] is None:
                 return None
-            draws = [None if draw is None else Draw(**draw) for draw in self._content["draws"]]
+            draws = [None if draw is None else Drawn(**draw) for draw in self._content["draws"]]
             episodes = tuple(None if draw is None else source.recall(draw) for draw in draws)
             started = self._content["started"].numpy()
             worlds, integrals, measured = (_arrays(self._content[name]) for name in ("worlds", "controller", "meter"))

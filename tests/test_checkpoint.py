@@ -170,3 +170,9 @@ def test_a_view_does_not_drag_its_storage_along(tmp_path):
     big = torch.zeros(1_000_000)
     save_sft(tmp_path / "model.pt", SftState("route_objects", {"0.weight": big[:4]}, {}))
     assert (tmp_path / "model.pt").stat().st_size < 10_000
+
+
+def test_what_a_training_goes_on_from_does_not_drive(tmp_path: Path) -> None:
+    write_archive(tmp_path / "resume.pt", {"format": "carla-rl/resume/1"})
+    with pytest.raises(UsageError, match=r"resume\.pt: is what a training needs to go on, not what drives; give last\.pt or best\.pt"):
+        read_checkpoint(tmp_path / "resume.pt")

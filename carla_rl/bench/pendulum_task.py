@@ -173,14 +173,11 @@ class TorquePolicy:
 
     def twin(self, device: torch.device) -> "TorquePolicy":
         """See `ActorCritic.twin`."""
-        return copy.deepcopy(self).to(device)
-
-    def to(self, device: torch.device) -> "TorquePolicy":
-        """Its heads moved there."""
-        self.delta_head.to(device)
-        self.value_head.to(device)
-        self.log_std = torch.nn.Parameter(self.log_std.detach().to(device))
-        return self
+        other = copy.deepcopy(self)
+        other.delta_head.to(device)
+        other.value_head.to(device)
+        other.log_std = torch.nn.Parameter(self.log_std.detach().clone().to(device))
+        return other
 
     def distribution(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """See `ActorCritic.distribution`."""

@@ -102,9 +102,20 @@ def train(
         training=read_train_config(config, {"seed": seed, "device": device}, {"decisions": decisions, "num_envs": num_envs}),
         threads=threads,
     )
-    built = build(request, threads, init=init)
+    _start(request, out, run_id, json)
+
+
+def _start(request: TrainRequest, out: Path, run_id: str | None, json: bool) -> None:
+    """A new run: everything that can be wrong is found before its folder is made.
+
+    Raises:
+        UsageError: something that it was given does not do.
+    """
+    built = build(request, request.threads, init=request.init)
     policy, settings = built.parts.policy, request.training
-    supervised = None if warm_start is None else show_warm_start(prepare_warm_start(policy, warm_start, settings), settings)
+    supervised = None
+    if request.warm_start is not None:
+        supervised = show_warm_start(prepare_warm_start(policy, request.warm_start, settings), settings)
     started = start_run(
         out,
         TRAINING,

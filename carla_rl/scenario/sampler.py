@@ -35,7 +35,7 @@ class Curriculum(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class Drawn:
     """What was drawn, in a few numbers: `TrainingSampler.recall` makes the same episode of it again."""
 
     number: int
@@ -83,7 +83,7 @@ class TrainingSampler:
         """The next episode."""
         return self.recall(self.draw())
 
-    def draw(self) -> Draw:
+    def draw(self) -> Drawn:
         """What is to be driven next."""
         n = self.drawn
         self.drawn += 1
@@ -92,9 +92,9 @@ class TrainingSampler:
         if unit("mid route", self._seed, n) < self._mid_route:
             start = unit("start", self._seed, n) * MID_ROUTE_SHARE * self._episodes[index].route.length
         first = self._curriculum.traffic_start
-        return Draw(n, index, start, first + (1.0 - first) * min(self.progress / self._curriculum.traffic_until, 1.0))
+        return Drawn(n, index, start, first + (1.0 - first) * min(self.progress / self._curriculum.traffic_until, 1.0))
 
-    def recall(self, draw: Draw) -> Episode:
+    def recall(self, draw: Drawn) -> Episode:
         """The episode of a draw."""
         episode = self._episodes[draw.index]
         if draw.traffic < 1.0:

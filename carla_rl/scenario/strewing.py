@@ -17,6 +17,7 @@ from carla_rl.scenario.casting import cast
 from carla_rl.scenario.casting.stage import NoPlace
 from carla_rl.scenario.hashing import unit, whole
 from carla_rl.scenario.model import Scenario, ScriptedActor
+from carla_rl.scenario.script import Script
 from carla_rl.scenario.suite_file import ActorTemplate, Draw
 
 TRIES = 8
@@ -54,7 +55,7 @@ def strew(draw: Draw, network: RoadNetwork, route: Route, scenario: Scenario, ke
     placed.sort(key=lambda item: item.trigger_s)
     named = tuple(_named(placed))
     # what is drawn of a scene depends on its name: as it is called now it is tried once more
-    return tuple(actor for actor in named if _plays(network, route, scenario, actor)) if draw.fitted else named
+    return tuple(actor for actor in named if _script(network, route, scenario, actor)) if draw.fitted else named
 
 
 def _wanted(draw: Draw, route: Route, key: str) -> Iterator[tuple[int, int]]:
@@ -79,20 +80,17 @@ def _at(network: RoadNetwork, route: Route, scenario: Scenario, template: ActorT
     actor = ScriptedActor(type=template.type, x=round(x, 3), y=round(y, 3), yaw=round(yaw, 5), parameters=template.parameters)
     if not fitted:
         return _Placed(actor, s, s)
+    script = _script(network, route, scenario, actor)
+    return None if script is None else _Placed(actor, s, script.over_s)
+
+
+def _script(network: RoadNetwork, route: Route, scenario: Scenario, actor: ScriptedActor) -> Script | None:
+    """What the actor does at its place; None where its type has no meaning there."""
     try:
         (script,) = cast(network, route, scenario.model_copy(update={"actors": (actor,)}))
     except NoPlace:
         return None
-    return _Placed(actor, s, script.over_s)
-
-
-def _plays(network: RoadNetwork, route: Route, scenario: Scenario, actor: ScriptedActor) -> bool:
-    """Whether the actor's type has a meaning at its place."""
-    try:
-        cast(network, route, scenario.model_copy(update={"actors": (actor,)}))
-    except NoPlace:
-        return False
-    return True
+    return script
 
 
 def _overlap(one: _Placed, other: _Placed) -> bool:
