@@ -17,6 +17,7 @@ from carla_rl.cli import (
     commands_demo,
     commands_evaluate,
     commands_results,
+    commands_serve,
     commands_settings,
     commands_train,
     commands_warm_start,
@@ -61,6 +62,7 @@ app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("settings", rich_help_panel="Closed loop")(commands_settings.settings)
 app.command("compare", rich_help_panel="Results")(commands_results.compare)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
+app.command("serve", rich_help_panel="Simulators")(commands_serve.serve)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)
 app.add_typer(commands_bench.bench, name="bench", rich_help_panel="Speed")
