@@ -24,6 +24,10 @@ def serve(
         typer.Option("--map", metavar="FILE|TOWN", help="A .xodr or .xodr.gz file, or one of our own towns; the first is loaded. Repeatable."),
     ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on; the protocol has no password.")] = "127.0.0.1",
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME|FILE", help="Its episodes can be loaded like maps: the client drives the hero.")
+    ] = None,
+    episode: Annotated[str | None, typer.Option("--episode", metavar="ID", help="The scenario of the suite that is loaded first.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise of sensors.")] = 0,
     speed: Annotated[Speed, typer.Option("--speed", help="Clock of asynchronous mode; synchronous mode is as fast as the client.")] = Speed.REAL,
     log_rpc: Annotated[bool, typer.Option("--log-rpc", help="Print every call to standard error.")] = False,
@@ -32,7 +36,7 @@ def serve(
 
     It is a toy: cars move by a kinematic model, and nothing of it is CARLA's physics or picture.
     """
-    run_server("toy", _tell, host=host, port=port, maps=tuple(maps or ()), seed=seed, speed=speed.value, log_rpc=log_rpc)
+    run_server("toy", _tell, host=host, port=port, maps=tuple(maps or ()), suite=suite, episode=episode, seed=seed, speed=speed.value, log_rpc=log_rpc)
 
 
 def _tell(server: Any) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from carla_rl.errors import UsageError
+from carla_rl.scenario.episodes import make_episodes
+from carla_rl.scenario.model import Episode
+from carla_rl.scenario.suite import load_suite
 from toy_env.compiled import is_on_disk
 from toy_env.server.blueprints import Catalogue
 from toy_env.server.errors import Refused
@@ -21,6 +24,7 @@ from toy_env.server.transport.loop import Loop, accept, listen
 from toy_env.server.transport.rpc import Connection, Request, RpcServer
 from toy_env.server.transport.streams import Streams, Subscriber
 from toy_env.server.world.motion import advance
+from toy_env.server.world.played import make_played
 from toy_env.server.world.world import Part, World
 from toy_env.towns import TOWNS
 
@@ -49,6 +53,10 @@ class ServerConfig:
     speed: Speed = "real"
     log_rpc: bool = False
     version: str = "0.9.16"
+    suite: str | None = None
+    """A suite whose episodes can be loaded like maps, by the ids of their scenarios."""
+    episode: str | None = None
+    """The scenario that is loaded first."""
 
 
 class Server:
@@ -71,15 +79,20 @@ class Server:
         self._report = report or _to_stderr
         self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text)
         first = map_name(config.maps[0]) if config.maps else self.maps.names[0]
+        self._played = make_played(lambda town: self.maps.load(self._town(town)).network)
+        self._episodes = self._read_suite()
         self.loop = Loop()
         self.client, self.sent_map = 0, ""
         self.managers: dict[int, tuple[str, int, int]] = {}
         self._manager_at, self._quiet_until, self._next_tick = 0.0, 0.0, 0.0
-        self._secondary = listen(config.host, config.port + 2)
-        self.streams = Streams(self.loop, config.host, config.port + 1, self._joined)
         self._rpc = RpcServer(self.loop, config.host, config.port, self, self._report)
+        self.streams = Streams(self.loop, config.host, config.port + 1, self._joined)
+        self._secondary = listen(config.host, config.port + 2)
         self.loop.watch(self._secondary, self._turned_away)
-        self.world = World(self.layouts, Catalogue(), self.maps.load(first), config.seed, parts)
+        if config.episode is not None:
+            self._played.choose(self._episodes[config.episode])
+            first = self._episodes[config.episode].scenario.town
+        self.world = World(self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, *parts))
         self._warm_up()
         self._sensors = SensorHub(self.streams)
         methods = collect(MODULES)
@@ -88,8 +101,8 @@ class Server:
 
     @property
     def map_names(self) -> tuple[str, ...]:
-        """Maps that can be loaded."""
-        return self.maps.names
+        """Maps that can be loaded, and episodes."""
+        return (*self.maps.names, *self._episodes)
 
     def close(self) -> None:
         """Close all connections and ports."""
@@ -128,8 +141,11 @@ class Server:
     def load(self, name: str, keep_settings: bool) -> None:
         """See `Context.load`."""
         try:
+            episode = self._episodes.get(name)
             if not name:
-                loaded = self.world.map
+                loaded, episode = self.world.map, self._played.episode
+            elif episode is not None:
+                loaded = self.maps.load(episode.scenario.town)
             elif name.rpartition("/")[2] == OPENDRIVE_MAP and self.sent_map:
                 loaded = self.maps.load_text(self.sent_map)
             else:
@@ -140,6 +156,7 @@ class Server:
         except UsageError as error:
             raise Refused(str(error)) from error
         self._sensors.begin()
+        self._played.choose(episode)
         self.world.load(loaded, keep_settings)
         self._quiet_until = time.monotonic() + QUIET_S
 
@@ -157,11 +174,37 @@ class Server:
 
     # inside
 
+    def _read_suite(self) -> dict[str, Episode]:
+        """The episodes that can be loaded, by scenario. Raises UsageError for a suite or an episode that there is not."""
+        config = self.config
+        if config.suite is None:
+            if config.episode is not None:
+                raise UsageError(f"--episode {config.episode} needs --suite: the suite that it is of")
+            return {}
+        suite = load_suite(config.suite, self._played.simulator.network)
+        episodes = make_episodes(suite, self._played.simulator.unsupported)
+        found = {episode.scenario.scenario_id: episode for episode in episodes}
+        if config.episode is not None and config.episode not in found:
+            raise UsageError(f"--episode {config.episode}: not in the suite {config.suite}; it has {', '.join(found)}")
+        return found
+
+    def _town(self, name: str) -> str:
+        """The name of a map that there is. Raises UsageError for any other."""
+        if name not in self.maps.names:
+            raise UsageError(f"map {name!r}: there is none of that name ({', '.join(self.maps.names)}); give its file with --map")
+        return name
+
     def _warm_up(self) -> None:
         """Compile the kernel, or read it from the disk, before a client waits for it."""
         if not is_on_disk(advance):
             self._report("compiling the world's kernel, once on this machine: about half a minute")
+        chosen = self._played.episode
+        if self._episodes and chosen is None:
+            # the kernels of the simulator, too
+            self._played.choose(next(iter(self._episodes.values())))
+            self._played.begin(self.world)
         self.world.tick()
+        self._played.choose(chosen)
         self.world.load(self.world.map)
 
     def _joined(self, stream: int, subscriber: Subscriber) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgpack
 
-START_S = 90.0
-"""A server answers within this; the kernel may have to be compiled first."""
+START_S = 240.0
+"""A server answers within this; the kernels may have to be compiled first."""
 STOP_S = 10.0
 PORTS = 3
 """The ports that a server takes."""

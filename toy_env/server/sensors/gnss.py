@@ -1,6 +1,8 @@
 """GNSS: latitude, longitude, altitude of the sensor, by the reference of the map.
 
-The projection is CARLA's: a Mercator of the reference's latitude on a sphere of the Earth's equatorial radius.
+The projection is that of CARLA up to 0.9.15, which agents of the leaderboard invert: a Mercator of the reference's latitude on a sphere of
+the Earth's equatorial radius, north along -y. The `transform_to_geolocation` of the client 0.9.16 differs: it has a transverse Mercator
+with the latitude's sign the other way round (carla-simulator/carla#9552).
 """
 
 import math

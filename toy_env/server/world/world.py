@@ -67,6 +67,8 @@ class World:
         self.layouts, self.catalogue, self.seed, self.parts = layouts, catalogue, seed, parts
         self.settings, self.weather = EpisodeSettings(), Weather()
         self.gravity = 9.81
+        self.forced_dt: float | None = None
+        """Seconds that every tick takes, whatever the settings say; a part sets it."""
         self.frame, self.episode = 0, 0
         self.hits: list[Hit] = []
         self._ids, self._streams = itertools.count(1), itertools.count(2)
@@ -203,8 +205,7 @@ class World:
 
     def tick(self) -> int:
         """Advance the world by one frame; its number."""
-        fixed = self.settings.fixed_delta_seconds
-        self.dt = fixed if fixed else FREE_DT_S
+        self.dt = self.forced_dt or self.settings.fixed_delta_seconds or FREE_DT_S
         for part in self.parts:
             part.before(self)
         bodies = self.bodies
