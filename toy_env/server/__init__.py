@@ -1,4 +1,4 @@
-"""A server that CARLA's own client connects to: the toy's kernel behind CARLA's network protocol. No GPU, no rendering engine, no CARLA code.
+"""A server that CARLA's own client connects to: the toy's kernel behind CARLA's network protocol, without a GPU.
 
 transport   bytes in and out            layouts   what stands where on the wire, by version
 methods     what can be called          world     what exists and how it moves

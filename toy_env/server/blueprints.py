@@ -60,7 +60,11 @@ class Catalogue:
 
     def _add(self, name: str, attributes: list[AttributeDefinition], box: Box, mass: float) -> None:
         role = "autopilot" if name.startswith("vehicle.") else "pedestrian" if name.startswith("walker.") else "default"
-        every = (_open("role_name", STRING, role, "autopilot", "scenario", "ego_vehicle") if role == "autopilot" else _open("role_name", STRING, role),)
+        every = (
+            _open("role_name", STRING, role, "autopilot", "scenario", "ego_vehicle")
+            if role == "autopilot"
+            else _open("role_name", STRING, role),
+        )
         number = self.by_id[name].definition.uid if name in self.by_id else len(self.by_id) + 1
         definition = Definition(number, name, ",".join(name.split(".")), (*every, *attributes))
         self.by_id[name] = Blueprint(definition, box, mass)

@@ -30,9 +30,9 @@ from toy_env.towns import TOWNS
 
 WORLD_STREAM = 1
 QUIET_S = 0.3
-"""After a load nothing is streamed until the client has subscribed again, or for so long: it closes its old stream in a thread of its own."""
+"""After a load nothing is streamed until the client has subscribed again, or for so long: it closes its old stream meanwhile."""
 MANAGER_REST_S = 0.002
-"""While a traffic manager runs, a tick begins so long after its last request: on a faster server its two threads can miss each other."""
+"""While a traffic manager runs, a tick begins so long after its last request: else its two threads can miss each other."""
 FASTEST_TICK_S = 0.001
 """Between two ticks of asynchronous mode at `--speed max`."""
 MANAGER_METHODS = frozenset({"get_vehicle_light_states", "apply_batch", "get_weather_parameters"})
@@ -48,7 +48,7 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 2000
     maps: tuple[str, ...] = ()
-    """Files (`.xodr`, `.xodr.gz`) and names of our own towns; the first one is that of the first episode. Our own towns are always there."""
+    """Files (`.xodr`, `.xodr.gz`) and names of our own towns, which are always there; the first is loaded first."""
     seed: int = 0
     speed: Speed = "real"
     log_rpc: bool = False
@@ -238,7 +238,7 @@ def _to_stderr(line: str) -> None:
 
 
 def serve(compile_text: Compile, started: Callable[[Server], None], parts: Iterable[Part] = (), **options: Any) -> None:
-    """Serve with the options of `ServerConfig` until the process is interrupted or terminated; `started` is called once the server can be reached.
+    """Serve with the options of `ServerConfig` until the process is interrupted or terminated; `started` is called once it can be reached.
 
     Raises:
         UsageError: see `Server`.

@@ -93,7 +93,8 @@ def test_random_bytes_and_values(server: ServerProcess, caller: Caller) -> None:
     draw = random.Random(7)
     witness = caller
     names = sorted(collect(MODULES))
-    values = [None, True, -1, 2**63, 2**64 - 1, 1e308, float("inf"), "", "x" * 1000, b"", b"\0" * 24, [], [[]], {}, {1: 2}, [[0, [1]]], "\ud7ff"]  # fmt: skip
+    numbers = [True, -1, 2**63, 2**64 - 1, 1e308, float("inf")]
+    values = [None, *numbers, "", "x" * 1000, b"", b"\0" * 24, [], [[]], {}, {1: 2}, [[0, [1]]], "\ud7ff"]
     for turn in range(150):
         for port in (server.port, server.port + 1):
             with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=5.0) as sock:

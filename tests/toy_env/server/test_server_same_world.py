@@ -84,6 +84,9 @@ def check_episodes(client: Any, world: Any) -> None:
         world.apply_settings(settings)
         world = client.reload_world(False)
         simulator.reset(np.array([0]), [episode])
+        # a client that loads in synchronous mode ticks meanwhile
+        for _ in range(round(world.get_snapshot().timestamp.elapsed_seconds / 0.05)):
+            simulator.step(Control(np.zeros(1), np.zeros(1), np.zeros(1)))
         hero = next(actor for actor in world.get_actors() if actor.attributes.get("role_name") == "hero")
         nobody = (hero.id, world.get_spectator().id)
         for throttle, steer, brake in _controls(number):

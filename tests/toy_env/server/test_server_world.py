@@ -202,13 +202,13 @@ def check_two_clients(client: Any, world: Any) -> None:
     assert theirs.get_actor(car.id).get_location() == car.get_location()
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        check_world, check_blueprints, check_actors, check_physics, check_attached, check_batch, check_collision, check_loads, check_missing, check_two_clients,
-    ],
-)  # fmt: skip
+CHECKS = (
+    *(check_world, check_blueprints, check_actors, check_physics, check_attached),
+    *(check_batch, check_collision, check_loads, check_missing, check_two_clients),
+)
+
+
+@pytest.mark.parametrize("check", CHECKS)
 def test_the_world(server: ServerProcess, check: Any) -> None:
     run_check(check, server.port)
     assert "Traceback" not in server.output, server.output
-

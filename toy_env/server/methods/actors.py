@@ -17,7 +17,16 @@ def spawn_actor(context: Context, description: Description, transform: Transform
     return spawn(context, description, transform, None).info
 
 
-@method("spawn_actor_with_parent", "description", "transform", "int", "int", "str", gives="actor", note="every attachment is rigid; sockets are not known")
+@method(
+    "spawn_actor_with_parent",
+    "description",
+    "transform",
+    "int",
+    "int",
+    "str",
+    gives="actor",
+    note="every attachment is rigid; sockets are not known",
+)
 def spawn_actor_with_parent(
     context: Context, description: Description, transform: Transform, parent: int, attachment: int, socket: str
 ) -> ActorInfo:
@@ -68,9 +77,7 @@ def set_actor_location(context: Context, actor_id: int, location: Vector) -> Non
     context.world.place(actor, context.world.transform(actor)._replace(location=location))
 
 
-@method(
-    "set_actor_target_velocity", "int", "vector", fidelity=Fidelity.MODEL, note="vehicles keep the part of it along their heading"
-)
+@method("set_actor_target_velocity", "int", "vector", fidelity=Fidelity.MODEL, note="vehicles keep the part of it along their heading")
 def set_actor_target_velocity(context: Context, actor_id: int, velocity: Vector) -> None:
     """Set the velocity of this moment."""
     actor = context.world.actor(actor_id)

@@ -41,7 +41,9 @@ def load_new_episode(context: Context, name: str, reset_settings: bool, layers: 
     context.load(name, keep_settings=not reset_settings)
 
 
-@method("copy_opendrive_to_file", "str", "any", note="what is generated is the roads; the parameters of walls and of the mesh change nothing")
+@method(
+    "copy_opendrive_to_file", "str", "any", note="what is generated is the roads; the parameters of walls and of the mesh change nothing"
+)
 def copy_opendrive_to_file(context: Context, xodr: str, parameters: Any) -> None:
     """Keep an OpenDRIVE text to be loaded as a map."""
     if len(xodr) > MOST_TEXT_BYTES:

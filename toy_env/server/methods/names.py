@@ -1,7 +1,6 @@
-"""The names of all functions that the client 0.9.16 calls, as its library holds them: what is not provided is told apart from what is not."""
+"""The names of all functions that the client 0.9.16 calls: what is not provided is told apart from what there is not."""
 
-CLIENT_METHODS: tuple[str, ...] = tuple(
-    """
+_NAMES = """
 add_actor_angular_impulse add_actor_force add_actor_force_at_location add_actor_impulse add_actor_impulse_at_location add_actor_torque
 add_traffic_manager_running apply_ackermann_control_to_vehicle apply_ackermann_controller_settings apply_batch
 apply_color_texture_to_objects apply_control_to_vehicle apply_control_to_walker apply_float_color_texture_to_objects
@@ -24,5 +23,6 @@ set_traffic_light_green_time set_traffic_light_red_time set_traffic_light_state 
 set_weather_parameters set_wheel_pitch_angle set_wheel_steer_direction show_recorder_actors_blocked show_recorder_collisions
 show_recorder_file_info show_vehicle_debug_telemetry spawn_actor spawn_actor_with_parent start_recorder stop_recorder stop_replayer
 tick_cue unload_map_layer update_day_night_cycle update_lights_state use_carsim_road version
-""".split()
-)
+"""
+
+CLIENT_METHODS: tuple[str, ...] = tuple(_NAMES.split())

@@ -42,4 +42,3 @@ class SensorHub:
         for stream in self._sensors.keys() - world.sensors.keys():
             del self._sensors[stream]
             self._next_s.pop(stream, None)
-

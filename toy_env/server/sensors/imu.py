@@ -49,7 +49,7 @@ class Imu:
         state = world.state(self._actor)
         rotation = world.transform(self._actor).rotation
         frame = axes(rotation)
-        felt = state["acceleration"].astype(np.float64) + (0.0, 0.0, world.gravity)
+        felt = state["acceleration"].astype(np.float64) + np.array([0.0, 0.0, world.gravity])
         acceleration = felt @ frame + self._random.normal(0.0, self._acceleration_deviation)
         gyro = np.radians(state["angular_velocity"].astype(np.float64)) @ frame + self._random.normal(self._gyro_bias, self._gyro_deviation)
         compass = math.radians(rotation.yaw - NORTH_DEG) % (2.0 * math.pi)

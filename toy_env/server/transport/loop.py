@@ -1,4 +1,4 @@
-"""One thread and all sockets: who has something to say is served in turn, so that effects happen in the order of arrival. Knows no protocol."""
+"""One thread and all sockets: effects happen in the order in which bytes arrive. Knows no protocol."""
 
 import selectors
 import signal
@@ -98,7 +98,7 @@ def listen(host: str, port: int) -> socket.socket:
         sock.close()
         reason = error.strerror if isinstance(error, OSError) else "no such port"
         raise UsageError(
-            f"port {port} of {host} cannot be used ({reason}); stop what is running there or give another --port (P, P+1 and P+2 are needed)"
+            f"port {port} of {host} cannot be used ({reason}); stop what runs there or give another --port (P to P+2 are needed)"
         ) from error
     sock.setblocking(False)
     return sock

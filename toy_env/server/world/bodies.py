@@ -71,7 +71,7 @@ class Bodies:
         self.count = 0
         self._bodies = aligned((64,), BODY)
         self._states = np.zeros(64, state)
-        self.buffer = memoryview(self._states.view(np.uint8))
+        self.buffer = _bytes_of(self._states)
         """Of the states: for writing a field by its place in bytes."""
         self.hits = np.zeros(MAX_HITS, HIT)
 
@@ -96,7 +96,7 @@ class Bodies:
             bodies, states = aligned((2 * self.count,), BODY), np.zeros(2 * self.count, self._state)
             bodies[: self.count], states[: self.count] = self._bodies, self._states
             self._bodies, self._states = bodies, states
-            self.buffer = memoryview(states.view(np.uint8))
+            self.buffer = _bytes_of(states)
         row = self.count
         self._bodies[row], self._states[row] = np.zeros((), BODY), np.zeros((), self._state)
         self._bodies[row]["parent"], self._bodies[row]["lane"] = -1, -1
@@ -116,3 +116,8 @@ class Bodies:
     def clear(self) -> None:
         """Forget all rows."""
         self.count = 0
+
+
+def _bytes_of(rows: NDArray[np.void]) -> memoryview:
+    """The memory of rows, to be written."""
+    return rows.view(np.uint8).data

@@ -135,7 +135,7 @@ def touch(a: Record, ax: float, ay: float, az: float, ayaw: float, b: Record, bx
 def near(a: Record, b: Record) -> bool:
     """Whether two rows are so near that they may touch."""
     reach = a.half_length + a.half_width + b.half_length + b.half_width + abs(a.box_x) + abs(b.box_x) + abs(a.box_y) + abs(b.box_y)
-    return abs(a.x - b.x) < reach and abs(a.y - b.y) < reach
+    return bool(abs(a.x - b.x) < reach and abs(a.y - b.y) < reach)
 
 
 @rule

@@ -8,7 +8,7 @@ CM = 100.0
 
 
 def default_physics(mass: float, box: Box, wheels: int) -> PhysicsControl:
-    """A plain car of the given mass in kg; wheels stand at the corners of the box, front left first, then front right, rear left, rear right."""
+    """A plain car of the given mass in kg; its wheels stand at the corners of the box: front left, front right, rear left, rear right."""
     long, wide = max(box.extent.x - WHEEL_INSET_M, 0.3), box.extent.y
     spots = [(long, -wide), (long, wide), (-long, -wide), (-long, wide)] if wheels >= 4 else [(long, 0.0), (-long, 0.0)]
     return PhysicsControl(
@@ -28,7 +28,9 @@ def default_physics(mass: float, box: Box, wheels: int) -> PhysicsControl:
         center_of_mass=Vector(0.0, 0.0, 0.0),
         steering_curve=(Vector2(0.0, 1.0), Vector2(20.0, 0.9), Vector2(60.0, 0.8), Vector2(120.0, 0.7)),
         wheels=tuple(
-            Wheel(max_steer_angle=70.0 if x > 0 else 0.0, max_handbrake_torque=0.0 if x > 0 else 3000.0, position=Vector(CM * x, CM * y, 35.0))
+            Wheel(
+                max_steer_angle=70.0 if x > 0 else 0.0, max_handbrake_torque=0.0 if x > 0 else 3000.0, position=Vector(CM * x, CM * y, 35.0)
+            )
             for x, y in spots
         ),
         use_sweep_wheel_collision=False,

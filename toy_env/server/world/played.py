@@ -64,9 +64,7 @@ class Played:
             return
         state = world.state(hero)
         brake = 1.0 if state["hand_brake"] else float(state["brake"])
-        step = self.simulator.step(
-            Control(np.array([float(state["throttle"])]), np.array([-float(state["steer"])]), np.array([brake]))
-        )
+        step = self.simulator.step(Control(np.array([float(state["throttle"])]), np.array([-float(state["steer"])]), np.array([brake])))
         self._show(world, step.ego)
 
     def after(self, world: World) -> None:
@@ -75,7 +73,9 @@ class Played:
     def _show(self, world: World, ego: Any) -> None:
         """Bring the actors to where the simulator has them; come and go as its own do."""
         seen = {HERO_SCENE_ID}
-        self._put(world, HERO_SCENE_ID, HERO, float(ego.x[0]), float(ego.y[0]), float(ego.yaw[0]), float(ego.speed[0]), float(ego.yaw_rate[0]))
+        self._put(
+            world, HERO_SCENE_ID, HERO, float(ego.x[0]), float(ego.y[0]), float(ego.yaw[0]), float(ego.speed[0]), float(ego.yaw_rate[0])
+        )
         for number, kind, x, y, yaw, speed, half_length, _ in self.simulator.scene().actors[0].tolist():
             if int(kind) != ObjectKind.NONE:
                 seen.add(int(number))
