@@ -108,7 +108,8 @@ def accept(listener: socket.socket) -> socket.socket | None:
     """The next connection, or None where it is gone again."""
     try:
         sock, _ = listener.accept()
-    except (BlockingIOError, ConnectionAbortedError):
+    except OSError:
+        # also where the process has no file descriptor left: who is connected goes on
         return None
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -15,7 +15,7 @@ from toy_env.server.transport.loop import Loop, accept, listen
 ANNOUNCED_S = 0.25
 """How long a subscriber may take from its token to its connection."""
 SLOW_S = 5.0
-"""A subscriber that takes nothing for so long while the world waits for it misses the message."""
+"""A subscriber that takes nothing for so long while the world waits for it misses messages until it has caught up."""
 MAX_WAITING_BYTES = 8 << 20
 """What may wait for a subscriber; a single message may be larger."""
 
@@ -34,6 +34,8 @@ class Subscriber:
         self.named = bytearray()
         self.waiting = bytearray()
         self.missed = 0
+        self.trusted = True
+        """It has not let the world wait in vain since it last took all that waited."""
 
 
 class Streams:
@@ -115,7 +117,7 @@ class Streams:
         self._listener.close()
 
     def _has_room(self, subscriber: Subscriber, patient: bool) -> bool:
-        if not patient:
+        if not (patient and subscriber.trusted):
             return len(subscriber.waiting) < MAX_WAITING_BYTES
         deadline = time.monotonic() + SLOW_S
         while len(subscriber.waiting) >= MAX_WAITING_BYTES and (left := deadline - time.monotonic()) > 0.0:
@@ -123,6 +125,7 @@ class Streams:
                 selector.register(subscriber.sock, selectors.EVENT_WRITE)
                 if selector.select(left):
                     self._flush(subscriber)
+        subscriber.trusted = len(subscriber.waiting) < MAX_WAITING_BYTES
         return len(subscriber.waiting) < MAX_WAITING_BYTES
 
     def _connect(self, mask: int) -> None:
@@ -177,6 +180,7 @@ class Streams:
             self._close(subscriber)
             return
         if not subscriber.waiting:
+            subscriber.trusted = True
             self._loop.watch(subscriber.sock, lambda mask: self._ready(subscriber, mask))
 
     def _close(self, subscriber: Subscriber) -> None:

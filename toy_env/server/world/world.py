@@ -27,6 +27,8 @@ from toy_env.vehicle import VehicleModel
 
 FREE_DT_S = 0.02
 """Seconds that a tick takes in asynchronous mode without a fixed time step."""
+GRAVES = 4096
+"""Destroyed actors that are remembered."""
 ACTIVE = 1
 MAP_CHANGED = 1
 
@@ -173,6 +175,8 @@ class World:
         del self.actors[actor.id]
         self.sensors.pop(actor.stream, None)
         self.graveyard[actor.id] = actor
+        while len(self.graveyard) > GRAVES:
+            del self.graveyard[next(iter(self.graveyard))]
         if actor.parent is not None and actor in actor.parent.children:
             actor.parent.children.remove(actor)
 
