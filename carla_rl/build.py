@@ -3,6 +3,8 @@
 Knows no command line and no file of a run.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +28,10 @@ DRAWINGS = {"toy": "toy_env.render"}
 TOWNS = "toy_env.towns"
 POLICIES = {"expert": "carla_rl.policies.expert:Expert"}
 
+COMPILE_S = 300.0
+"""A map from nowhere may take so long to be compiled."""
+LONGEST_REASON = 400
+"""Characters of what its compiler said that are told."""
 MAP_SUFFIXES = (".npz", ".xodr", ".xodr.gz")
 
 
@@ -129,12 +135,34 @@ def run_server(name: str, started: Callable[[Any], None], **options: Any) -> Non
     _load(SERVERS[name])(compile_text, started, **options)
 
 
-def compile_text(name: str, text: str) -> RoadNetwork:
-    """The road network of an OpenDRIVE text. Raises UsageError for a broken one."""
+def compile_text(name: str, text: str, apart: bool = False) -> RoadNetwork:
+    """The road network of an OpenDRIVE text.
+
+    Args:
+        name: of the town.
+        text: of the file.
+        apart: in a process of its own: a text that nobody has looked at can make the compiler end the process that it runs in.
+
+    Raises:
+        UsageError: a broken text.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.xodr"
-        path.write_text(text)
-        return compile_opendrive(path, name)
+        path.write_text(text, "utf-8")
+        return _compile_apart(path, name) if apart else compile_opendrive(path, name)
+
+
+def _compile_apart(path: Path, name: str) -> RoadNetwork:
+    target = path.with_suffix(".npz")
+    command = [sys.executable, "-m", "carla_rl", "compile-map", str(path), str(target)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"map {name}: it could not be compiled within {COMPILE_S:g} s") from error
+    if done.returncode:
+        said = " ".join(done.stderr.split())[-LONGEST_REASON:]
+        raise UsageError(f"map {name}: it cannot be compiled ({said or f'the compiler ended with {done.returncode}'})")
+    return load_network(target)
 
 
 def make_expert() -> Policy:

@@ -4,12 +4,14 @@ A check is a function `check(client, world)` of a module; it is run as `python s
 """
 
 import importlib.util
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 CHECK_S = 120.0
@@ -22,6 +24,32 @@ def run_check(check: Callable[..., None], port: int) -> None:
     command = [sys.executable, __file__, path, check.__name__, str(port)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_S, cwd=Path(__file__).parents[1], check=False)
     assert done.returncode == 0, f"{check.__name__} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+
+
+class Caller:
+    """A client that can say anything."""
+
+    def __init__(self, port: int, timeout_s: float = 30.0) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+        self.unpacker = msgpack.Unpacker(strict_map_key=False)
+        self.number = 0
+
+    def __enter__(self) -> "Caller":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.sock.close()
+
+    def call(self, method: str, *arguments: Any) -> tuple[Any, Any]:
+        self.number += 1
+        self.sock.sendall(msgpack.packb([0, self.number, method, [[False], *arguments]], use_bin_type=True))
+        while True:
+            for message in self.unpacker:
+                assert message[:2] == [1, self.number]
+                return message[2], message[3]
+            data = self.sock.recv(65536)
+            assert data, "the server has hung up"
+            self.unpacker.feed(data)
 
 
 def _main(path: str, name: str, port: int) -> None:

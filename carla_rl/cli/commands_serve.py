@@ -34,6 +34,10 @@ def serve(
     speed: Annotated[
         Speed, typer.Option("--speed", help="Clock of asynchronous mode; synchronous mode is as fast as the client.")
     ] = Speed.REAL,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="FAULT", help="Go wrong on purpose, e.g. crash@tick=500; see docs/server.md. Repeatable."),
+    ] = None,
     log_rpc: Annotated[bool, typer.Option("--log-rpc", help="Print every call to standard error.")] = False,
 ) -> None:
     """Serve the toy simulator to CARLA's own client: a script for CARLA 0.9.16 connects to it as to CARLA, without a GPU.
@@ -50,6 +54,7 @@ def serve(
         episode=episode,
         seed=seed,
         speed=speed.value,
+        faults=tuple(faults or ()),
         log_rpc=log_rpc,
     )
 
@@ -64,5 +69,7 @@ def _tell(server: Any) -> None:
     stdout.print(f"  listening  {escape(config.host)}:{config.port} (streams {config.port + 1}, kept {config.port + 2})", highlight=False)
     stdout.print(f"  map        {escape(server.world.map.name)} of {escape(', '.join(server.map_names))}", highlight=False)
     stdout.print(f"  seed       {config.seed}, asynchronous clock {config.speed}; synchronous mode is the supported one", highlight=False)
+    for fault in config.faults:
+        stdout.print(f"  fault      {escape(fault)}", highlight=False)
     stdout.print("  Ctrl-C stops it", highlight=False)
     stdout.file.flush()

@@ -9,6 +9,8 @@ from toy_env.server.testing import ServerProcess, serving
 
 @pytest.fixture
 def carla_server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
-    """A fresh server process; parametrize it indirectly with a tuple of options of `carla-rl serve`."""
+    """A fresh server process; parametrize it indirectly with a tuple of options of `carla-rl serve`,
+    faults among them: `("--map", "ring", "--fault", "crash@tick=500")`.
+    """
     with serving(*getattr(request, "param", ())) as server:
         yield server

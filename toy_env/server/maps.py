@@ -7,8 +7,10 @@ import gzip
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from carla_rl.errors import UsageError
 from carla_rl.geometry import to_carla
 from carla_rl.roads.network import LaneKind, RoadNetwork
 from toy_env.server.layouts.values import Rotation, Transform, Vector
+from toy_env.server.nav_mesh import nav_mesh, nav_name
+from toy_env.server.world.lines import Sign, signs_of
 from toy_env.town import Town, survey
 from toy_env.towns import TOWNS, load_town
 
@@ -30,8 +34,8 @@ SPAWN_HEIGHT_M = 0.3
 CACHED = 2
 """Maps sent by clients that are kept."""
 
-Compile = Callable[[str, str], RoadNetwork]
-"""(name, OpenDRIVE text) to a road network; raises UsageError for a text that is no map."""
+Compile = Callable[[str, str, bool], RoadNetwork]
+"""(name, OpenDRIVE text, whether it may be anything at all) to a road network; raises UsageError for a text that is no map."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,14 @@ class Map:
     network: RoadNetwork
     town: Town
     spawn_points: tuple[Transform, ...]
+    signs: tuple[Sign, ...]
+    """Stop, yield and speed signs; lights are in the network."""
+
+    @cached_property
+    def nav_file(self) -> tuple[str, bytes] | None:
+        """Name and content of the mesh for pedestrians; None where there is nothing to walk on. Made when it is first asked for."""
+        mesh = nav_mesh(self.network)
+        return None if mesh is None else (nav_name(self.name, self.xodr), mesh)
 
 
 class Maps:
@@ -85,7 +97,7 @@ class Maps:
         """
         if name not in self._loaded:
             text = self._texts[name] if name in self._texts else _own_text(name)
-            network = self._compile(name, text) if name in self._texts else load_town(name)
+            network = self._compile(name, text, False) if name in self._texts else load_town(name)
             self._loaded[name] = _made(name, text, network)
         return self._loaded[name]
 
@@ -97,7 +109,7 @@ class Maps:
         """
         key = hashlib.sha256(text.encode()).hexdigest()
         if key not in self._sent:
-            made = _made(OPENDRIVE_MAP, text, self._compile(OPENDRIVE_MAP, text))
+            made = _made(OPENDRIVE_MAP, text, self._compile(OPENDRIVE_MAP, text, True))
             while len(self._sent) >= CACHED:
                 del self._sent[next(iter(self._sent))]
             self._sent[key] = made
@@ -127,7 +139,11 @@ def _own_text(name: str) -> str:
 
 
 def _made(name: str, text: str, network: RoadNetwork) -> Map:
-    return Map(name, text, network, survey(network), _spawn_points(network))
+    try:
+        signs = tuple(signs_of(network, text))
+    except (ValueError, ElementTree.ParseError) as error:
+        raise UsageError(f"map {name}: a sign of it cannot be read ({error})") from error
+    return Map(name, text, network, survey(network), _spawn_points(network), signs)
 
 
 def _spawn_points(network: RoadNetwork) -> tuple[Transform, ...]:

@@ -1,9 +1,10 @@
 """The server: joins transport, methods, world and sensors. Its rules are those of time: when a tick happens and who waits for whom."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from carla_rl.scenario.suite import load_suite
 from toy_env.compiled import is_on_disk
 from toy_env.server.blueprints import Catalogue
 from toy_env.server.errors import Refused
+from toy_env.server.faults import CRASH_EXIT, read_faults
 from toy_env.server.layouts import TABLES
 from toy_env.server.maps import OPENDRIVE_MAP, Compile, Maps, map_name
 from toy_env.server.methods import MODULES
@@ -23,6 +25,7 @@ from toy_env.server.sensors.hub import SensorHub
 from toy_env.server.transport.loop import Loop, accept, listen
 from toy_env.server.transport.rpc import Connection, Request, RpcServer
 from toy_env.server.transport.streams import Streams, Subscriber
+from toy_env.server.world.lights import Lights
 from toy_env.server.world.motion import advance
 from toy_env.server.world.played import make_played
 from toy_env.server.world.world import Part, World
@@ -31,8 +34,10 @@ from toy_env.towns import TOWNS
 WORLD_STREAM = 1
 QUIET_S = 0.3
 """After a load nothing is streamed until the client has subscribed again, or for so long: it closes its old stream meanwhile."""
-MANAGER_REST_S = 0.002
-"""While a traffic manager runs, a tick begins so long after its last request: else its two threads can miss each other."""
+MANAGER_REST_S = 0.0003
+"""While a traffic manager runs, a tick begins so long after its last request: else its two threads can miss each other.
+
+They do where one wakes the other before that one has lain down to wait, some microseconds after its last request."""
 FASTEST_TICK_S = 0.001
 """Between two ticks of asynchronous mode at `--speed max`."""
 MANAGER_METHODS = frozenset({"get_vehicle_light_states", "apply_batch", "get_weather_parameters"})
@@ -57,6 +62,8 @@ class ServerConfig:
     """A suite whose episodes can be loaded like maps, by the ids of their scenarios."""
     episode: str | None = None
     """The scenario that is loaded first."""
+    faults: tuple[str, ...] = ()
+    """What goes wrong on purpose, as `toy_env.server.faults` reads it."""
 
 
 class Server:
@@ -75,12 +82,16 @@ class Server:
     ) -> None:
         if config.version not in TABLES:
             raise UsageError(f"version {config.version!r}: the server speaks {', '.join(TABLES)}")
-        self.config, self.layouts = config, TABLES[config.version]
+        self.config, self.layouts, self._faults = config, TABLES[config.version], read_faults(config.faults)
+        if self._faults.wrong_version:
+            self.layouts = replace(self.layouts, version=self._faults.wrong_version)
         self._report = report or _to_stderr
         self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text)
         first = map_name(config.maps[0]) if config.maps else self.maps.names[0]
         self._played = make_played(lambda town: self.maps.load(self._town(town)).network)
+        self.lights = Lights(self._played.lights)
         self._episodes = self._read_suite()
+        self._check_faults()
         self.loop = Loop()
         self.client, self.sent_map = 0, ""
         self.managers: dict[int, tuple[str, int, int]] = {}
@@ -92,17 +103,22 @@ class Server:
         if config.episode is not None:
             self._played.choose(self._episodes[config.episode])
             first = self._episodes[config.episode].scenario.town
-        self.world = World(self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, *parts))
+        self.world = World(self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, self.lights, *parts))
         self._warm_up()
         self._sensors = SensorHub(self.streams)
         methods = collect(MODULES)
         self._dispatcher = Dispatcher(methods, self.layouts, self, self._report, self._report if config.log_rpc else None)
         self.loop.every_turn(self._clock)
+        if self._faults.refuse_connect_s:
+            self._opens_at: float | None = time.monotonic() + self._faults.refuse_connect_s
+            self.loop.every_turn(self._open_late)
+        else:
+            self._rpc.open()
 
     @property
     def map_names(self) -> tuple[str, ...]:
         """Maps that can be loaded, and episodes."""
-        return (*self.maps.names, *self._episodes)
+        return tuple(name for name in (*self.maps.names, *self._episodes) if name not in self._faults.no_map)
 
     def close(self) -> None:
         """Close all connections and ports."""
@@ -120,8 +136,9 @@ class Server:
         if method == "tick_cue" or (method == "apply_batch" and request.params[-1:] == (True,)):
             now = time.monotonic()
             until = max(self.streams.expected_until(), self._quiet_until)
-            if self.managers and method == "tick_cue":
-                until = max(until, self._manager_at + MANAGER_REST_S)
+            if self.managers and method == "tick_cue" and self._manager_at + MANAGER_REST_S > now:
+                # slept, not held: sockets are waited for in whole milliseconds, which would be most of a tick
+                time.sleep(self._manager_at + MANAGER_REST_S - now)
             return until if until > now else 0.0
         return 0.0
 
@@ -140,10 +157,14 @@ class Server:
 
     def load(self, name: str, keep_settings: bool) -> None:
         """See `Context.load`."""
+        if self._faults.load():
+            self._crash(f"load {self._faults.loads}")
         try:
             episode = self._episodes.get(name)
             if not name:
                 loaded, episode = self.world.map, self._played.episode
+            elif name.rpartition("/")[2] in self._faults.no_map:
+                raise Refused(f"map not found: {name}")
             elif episode is not None:
                 loaded = self.maps.load(episode.scenario.town)
             elif name.rpartition("/")[2] == OPENDRIVE_MAP and self.sent_map:
@@ -163,16 +184,34 @@ class Server:
     def tick(self) -> int:
         """See `Context.tick`. Everybody is told before it returns, so that who ticks finds the state already there."""
         world = self.world
+        crash, pause_s = self._faults.tick() if world.settings.synchronous_mode else (False, 0.0)
+        if crash:
+            self._crash(f"tick {self._faults.ticks}")
+        if pause_s:
+            self.loop.rest(pause_s)
         frame = world.tick()
         patient = world.settings.synchronous_mode
         if self.streams.has(WORLD_STREAM):
             self.streams.publish(WORLD_STREAM, world.message(), patient)
         world.fresh = False
         if world.sensors:
+            self.streams.losing = self._faults.drops(frame)
             self._sensors.measure(world, patient)
+            self.streams.losing = False
         return frame
 
     # inside
+
+    def _crash(self, when: str) -> None:
+        """The fault of an end without a word to anybody: what the kernel closes is all that clients see."""
+        self._report(f"fault: the server ends at {when}")
+        os._exit(CRASH_EXIT)
+
+    def _check_faults(self) -> None:
+        """Raises UsageError for a map that there is not anyway: such a fault would test nothing."""
+        for name in self._faults.no_map:
+            if name not in (*self.maps.names, *self._episodes):
+                raise UsageError(f"--fault no-map={name}: there is no such map anyway ({', '.join(self.maps.names)}); give its file with --map")
 
     def _read_suite(self) -> dict[str, Episode]:
         """The episodes that can be loaded, by scenario. Raises UsageError for a suite or an episode that there is not."""
@@ -197,7 +236,7 @@ class Server:
     def _warm_up(self) -> None:
         """Compile the kernel, or read it from the disk, before a client waits for it."""
         if not is_on_disk(advance):
-            self._report("compiling the world's kernel, once on this machine: about half a minute")
+            self._report("compiling the world's kernel, once on this machine: about half a minute, with --suite some minutes")
         chosen = self._played.episode
         if self._episodes and chosen is None:
             # the kernels of the simulator, too
@@ -225,6 +264,13 @@ class Server:
         step = self.world.dt if self.config.speed == "real" else FASTEST_TICK_S
         self._next_tick = max(self._next_tick + step, now)
         return self._next_tick
+
+    def _open_late(self, now: float) -> float | None:
+        """The fault of refused connections: they are taken when their time has come."""
+        if self._opens_at is not None and now >= self._opens_at:
+            self._rpc.open()
+            self._opens_at = None
+        return self._opens_at
 
     def _turned_away(self, mask: int) -> None:
         """The secondary port is there so that the block of ports is taken; nothing is served on it."""

@@ -13,15 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgpack
 
-START_S = 240.0
+START_S = 600.0
 """A server answers within this; the kernels may have to be compiled first."""
-STOP_S = 10.0
+STOP_S = 30.0
+STARTED = "listening"
+"""A word that the server prints when it has its ports."""
 PORTS = 3
 """The ports that a server takes."""
 TRIES = 50
@@ -82,8 +84,13 @@ def answers(port: int, timeout_s: float = 1.0) -> bool:
 
 
 @contextlib.contextmanager
-def serving(*options: str, port: int | None = None) -> Iterator[ServerProcess]:
+def serving(*options: str, port: int | None = None, faults: Sequence[str] = ()) -> Iterator[ServerProcess]:
     """A fresh server with these options of `carla-rl serve`, on free ports; it is gone afterwards.
+
+    It answers when this gives it; only with the fault `refuse-connect` it does not yet, but its ports are taken.
+
+    Args:
+        faults: as `--fault` takes them, e.g. `crash@tick=500`.
 
     Raises:
         RuntimeError: it did not start; the message holds what it printed.
@@ -91,13 +98,15 @@ def serving(*options: str, port: int | None = None) -> Iterator[ServerProcess]:
     port = free_ports() if port is None else port
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
-        command = [sys.executable, "-m", "carla_rl", "serve", "--port", str(port), *options]
+        wrong = [word for fault in faults for word in ("--fault", fault)]
+        command = [sys.executable, "-m", "carla_rl", "serve", "--port", str(port), *options, *wrong]
+        refuses = any(word.startswith("refuse-connect") for word in (*options, *faults))
         with log.open("wb") as out:
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         server = ServerProcess(port, process, log)
         try:
             deadline = time.monotonic() + START_S
-            while not answers(port):
+            while not (STARTED in server.output if refuses else answers(port)):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the server did not start:\n{server.output}")
                 time.sleep(0.05)

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import msgpack
 import pytest
+from server_client import Caller
 
 from toy_env.server.methods import MODULES
 from toy_env.server.methods.names import CLIENT_METHODS
@@ -24,32 +24,6 @@ from toy_env.server.testing import ServerProcess, answers, free_ports, serving
 def server() -> Iterator[ServerProcess]:
     with serving("--map", "ring") as running:
         yield running
-
-
-class Caller:
-    """A client that can say anything."""
-
-    def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10.0)
-        self.unpacker = msgpack.Unpacker(strict_map_key=False)
-        self.number = 0
-
-    def __enter__(self) -> "Caller":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.sock.close()
-
-    def call(self, method: str, *arguments: Any) -> tuple[Any, Any]:
-        self.number += 1
-        self.sock.sendall(msgpack.packb([0, self.number, method, [[False], *arguments]], use_bin_type=True))
-        while True:
-            for message in self.unpacker:
-                assert message[:2] == [1, self.number]
-                return message[2], message[3]
-            data = self.sock.recv(65536)
-            assert data, "the server has hung up"
-            self.unpacker.feed(data)
 
 
 def test_the_version(server: ServerProcess) -> None:

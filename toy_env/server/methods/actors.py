@@ -4,6 +4,7 @@ import math
 
 from carla_rl.geometry import from_carla
 from toy_env.server.errors import Refused
+from toy_env.server.layouts.table import Family
 from toy_env.server.layouts.values import ActorInfo, Box, Description, Transform, Vector
 from toy_env.server.methods.registry import Context, Fidelity, method
 from toy_env.server.sensors import provides
@@ -43,9 +44,9 @@ def spawn(context: Context, description: Description, transform: Transform, pare
 
 @method("destroy_actor", "int", gives="bool")
 def destroy_actor(context: Context, actor_id: int) -> bool:
-    """Destroy an actor; False where it is not there."""
+    """Destroy an actor; False where it is not there. Lights and signs belong to the map and stay."""
     actor = context.world.actors.get(actor_id)
-    if actor is None:
+    if actor is None or actor.family in (Family.LIGHT, Family.SIGN):
         return False
     context.world.destroy(actor)
     return True

@@ -5,7 +5,7 @@ from typing import Any
 
 from toy_env.server.errors import Malformed, Refused
 from toy_env.server.layouts.codec import Kind
-from toy_env.server.methods import actors, vehicles, walkers
+from toy_env.server.methods import actors, lights, vehicles, walkers
 from toy_env.server.methods.registry import Context, method
 
 FUTURE_ACTOR = 0
@@ -24,7 +24,7 @@ def _lights(context: Context, actor_id: int, lights: int) -> None:
 
 def _destroy(context: Context, actor_id: int) -> None:
     if not actors.destroy_actor(context, actor_id):
-        raise Refused(f"unable to destroy actor: there is no actor {actor_id}")
+        raise Refused(f"unable to destroy actor: actor {actor_id} is not there or belongs to the map")
 
 
 RUN: dict[str, Callable[..., Any]] = {
@@ -48,6 +48,7 @@ RUN: dict[str, Callable[..., Any]] = {
     "vehicle_lights": _lights,
     "location": actors.set_actor_location,
     "console": _ignored,
+    "light_state": lights.set_traffic_light_state,
 }
 """What a command does, by its name in the table of layouts; spawning stands below."""
 

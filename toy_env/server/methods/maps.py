@@ -6,6 +6,8 @@ from toy_env.server.errors import Refused
 from toy_env.server.layouts.values import MapInfo
 from toy_env.server.methods.registry import Context, Fidelity, method
 
+NAV = "Nav"
+"""The folder of the mesh for pedestrians, as the client asks for it."""
 PATH = "/Game/Carla/Maps/"
 MOST_TEXT_BYTES = 48 << 20
 
@@ -29,10 +31,27 @@ def get_available_maps(context: Context) -> tuple[str, ...]:
     return tuple(f"{PATH}{name}" for name in context.map_names)
 
 
-@method("get_required_files", "any", gives="[str]", note="no files yet: the list is empty")
+@method("get_required_files", "any", gives="[str]", note="there is one, the mesh for pedestrians")
 def get_required_files(context: Context, folder: Any) -> tuple[str, ...]:
     """Files that the client should fetch."""
-    return ()
+    nav = context.world.map.nav_file if folder == NAV else None
+    return (nav[0],) if nav is not None else ()
+
+
+@method("request_file", "str", gives="bytes")
+def request_file(context: Context, name: str) -> bytes:
+    """The content of such a file."""
+    nav = context.world.map.nav_file
+    if nav is None or nav[0] != name:
+        raise Refused(f"there is no file {name!r} of this map")
+    return nav[1]
+
+
+@method("get_navigation_mesh", gives="bytes")
+def get_navigation_mesh(context: Context) -> bytes:
+    """The mesh for pedestrians; nothing where the map has no sidewalks."""
+    nav = context.world.map.nav_file
+    return nav[1] if nav is not None else b""
 
 
 @method("load_new_episode", "str", "bool", "int", note="map layers change nothing")

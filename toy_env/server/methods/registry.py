@@ -14,6 +14,7 @@ from toy_env.server.layouts.codec import ANY, BOOL, BYTES, FLOAT, INT, TEXT, Kin
 
 if TYPE_CHECKING:
     from toy_env.server.transport.streams import Streams
+    from toy_env.server.world.lights import Lights
     from toy_env.server.world.world import World
 
 PRIMITIVES = {"int": INT, "float": FLOAT, "bool": BOOL, "str": TEXT, "bytes": BYTES, "any": ANY}
@@ -40,6 +41,7 @@ class Context(Protocol):
     """What methods work on."""
 
     world: "World"
+    lights: "Lights"
     streams: "Streams"
     layouts: Layouts
     client: int

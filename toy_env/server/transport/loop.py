@@ -10,6 +10,8 @@ from types import FrameType
 from carla_rl.errors import UsageError
 
 BACKLOG = 64
+LONGEST_REST_S = 3600.0
+"""A longer rest is made of several: no system waits for infinity."""
 
 
 class Loop:
@@ -69,6 +71,15 @@ class Loop:
         """Let `run` return after this turn."""
         self._running = False
 
+    def rest(self, seconds: float) -> None:
+        """Serve nobody for so long, or until the process is told to stop."""
+        until = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._alarm, selectors.EVENT_READ)
+            while self._running and (left := until - time.monotonic()) > 0.0:
+                if selector.select(min(left, LONGEST_REST_S)):
+                    self._woken(selectors.EVENT_READ)
+
     def close(self) -> None:
         """Free what it holds."""
         self._selector.close()
@@ -83,7 +94,14 @@ class Loop:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket that does not block.
+    """A listening socket that does not block. Raises UsageError as `bind` does."""
+    sock = bind(host, port)
+    sock.listen(BACKLOG)
+    return sock
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that does not block and has the port; connections are refused until it listens.
 
     Raises:
         UsageError: the port is taken, or the host is not one of this machine.
@@ -93,7 +111,6 @@ def listen(host: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
-        sock.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         sock.close()
         reason = error.strerror if isinstance(error, OSError) else "no such port"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgpack
 
-from toy_env.server.transport.loop import Loop, accept, listen
+from toy_env.server.transport.loop import BACKLOG, Loop, accept, bind
 
 REQUEST, RESPONSE = 0, 1
 READ_BYTES = 1 << 18
@@ -66,7 +66,7 @@ class Connection:
 
 
 class RpcServer:
-    """Listens for clients and hands their requests to a service.
+    """Hands the requests of clients to a service. The port is taken at once; connections are refused until `open`.
 
     Raises:
         UsageError: the port cannot be used.
@@ -78,9 +78,13 @@ class RpcServer:
         self._connections: dict[int, Connection] = {}
         self._held: dict[int, float] = {}
         """Connections whose first request waits, and until when."""
-        self._listener = listen(host, port)
-        loop.watch(self._listener, self._connect)
+        self._listener = bind(host, port)
         loop.every_turn(self._resume)
+
+    def open(self) -> None:
+        """Take connections from now on."""
+        self._listener.listen(BACKLOG)
+        self._loop.watch(self._listener, self._connect)
 
     def close(self) -> None:
         """Close all connections and the port."""

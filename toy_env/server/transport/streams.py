@@ -58,6 +58,8 @@ class Streams:
         loop.watch(self._listener, self._connect)
         self.missed = 0
         """Messages that slow subscribers have missed."""
+        self.losing = False
+        """What is published is lost: a fault that is made on purpose."""
 
     def token(self, stream: int) -> bytes:
         """The 24 bytes with which a client finds a stream. It dials the host that it already knows."""
@@ -85,7 +87,7 @@ class Streams:
         Args:
             patient: wait for a slow subscriber, up to SLOW_S; otherwise it misses the message.
         """
-        for subscriber in tuple(self._subscribers.get(stream, ())):
+        for subscriber in () if self.losing else tuple(self._subscribers.get(stream, ())):
             self.send(subscriber, message, patient)
 
     def send(self, subscriber: Subscriber, message: bytes, patient: bool) -> None:

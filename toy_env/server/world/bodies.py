@@ -16,6 +16,7 @@ BODY = np.dtype(
         ("mover", "i8"),  # a `Mover`
         ("solid", "?"),  # others collide with it
         ("falls", "?"),  # gravity
+        ("drives", "?"),  # a vehicle, whoever moves it: lights mean something to it
         ("placed", "?"),  # put somewhere by a client since the last tick: its state already holds that pose
         ("new", "?"),  # spawned since the last tick
         ("steady", "?"),  # goes at a constant velocity that a client has set

@@ -7,6 +7,7 @@ its scene into actors. The hero waits at the start of its route with the role na
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carla_rl.geometry import to_carla
 from carla_rl.scenario.model import Episode
@@ -42,6 +43,11 @@ class Played:
         self.simulator = simulator
         self.episode: Episode | None = None
         self._actors: dict[int, Actor] = {}
+        self._lights: NDArray[np.int8] | None = None
+
+    def lights(self) -> NDArray[np.int8] | None:
+        """The states (`LightState`) of the town's signals in the episode that is played; None where there is none."""
+        return self._lights if self.episode is not None else None
 
     def choose(self, episode: Episode | None) -> None:
         """What is played from the next load on."""
@@ -76,7 +82,9 @@ class Played:
         self._put(
             world, HERO_SCENE_ID, HERO, float(ego.x[0]), float(ego.y[0]), float(ego.yaw[0]), float(ego.speed[0]), float(ego.yaw_rate[0])
         )
-        for number, kind, x, y, yaw, speed, half_length, _ in self.simulator.scene().actors[0].tolist():
+        scene = self.simulator.scene()
+        self._lights = scene.lights[0]
+        for number, kind, x, y, yaw, speed, half_length, _ in scene.actors[0].tolist():
             if int(kind) != ObjectKind.NONE:
                 seen.add(int(number))
                 self._put(world, int(number), _look(ObjectKind(int(kind)), half_length, int(number)), x, y, yaw, speed, 0.0)

@@ -144,11 +144,18 @@ class World:
             raise Refused("Spawn failed because of collision at spawn position")
         return self.add(description, transform, blueprint, parent)
 
-    def add(self, description: Description, transform: Transform, blueprint: Blueprint | None = None, parent: Actor | None = None) -> Actor:
-        """As `spawn`, without looking for room, and also for what is no blueprint."""
+    def add(
+        self,
+        description: Description,
+        transform: Transform,
+        blueprint: Blueprint | None = None,
+        parent: Actor | None = None,
+        box: Box | None = None,
+    ) -> Actor:
+        """As `spawn`, without looking for room, and also for what is no blueprint; `box` of what has none (of a light: its trigger)."""
         number = next(self._ids)
         stream = next(self._streams) if description.id.startswith("sensor.") else 0
-        box = (blueprint.box if blueprint else Box())._replace(actor_id=number)
+        box = (blueprint.box if blueprint else box or Box())._replace(actor_id=number)
         token = self.token_of(stream) if stream else b""
         info = ActorInfo(number, parent.id if parent else 0, description, box, semantic_tags(blueprint, description.id), token)
         attributes = {item.id: item.value for item in blueprint.definition.attributes} if blueprint else {}
@@ -247,7 +254,7 @@ class World:
             body["mover"], body["parent"] = Mover.CHILD, actor.parent.row
             actor.parent.children.append(actor)
         elif actor.family is Family.VEHICLE:
-            body["mover"], body["falls"] = Mover.VEHICLE, True
+            body["mover"], body["falls"], body["drives"] = Mover.VEHICLE, True, True
             state["light_state"] = 2
         elif actor.family is Family.WALKER:
             body["mover"], body["falls"] = Mover.WALKER, True
