@@ -6,6 +6,7 @@ Knows no command line and no file of a run.
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ __all__ = ["Networks", "make_controller", "make_policy", "make_simulator"]
 SIMULATORS = {"toy": "toy_env.simulator:ToySimulator"}
 KERNELS = {"toy": ("toy_env.compiled:is_on_disk", "toy_env.kernel:tick")}
 SERVERS = {"toy": "toy_env.server.server:serve"}
+SERVING = {"toy": "toy_env.server.testing:serving"}
 DRAWINGS = {"toy": "toy_env.render"}
 TOWNS = "toy_env.towns"
 POLICIES = {"expert": "carla_rl.policies.expert:Expert"}
@@ -133,6 +135,11 @@ def run_server(name: str, started: Callable[[Any], None], **options: Any) -> Non
     if name not in SERVERS:
         raise UsageError(f"server {name!r}: unknown; this version has {', '.join(sorted(SERVERS))}")
     _load(SERVERS[name])(compile_text, started, **options)
+
+
+def serving(name: str) -> Callable[..., AbstractContextManager[Any]]:
+    """A simulator's server in a process of its own, as `toy_env.server.testing.serving` gives it."""
+    return cast(Callable[..., AbstractContextManager[Any]], _load(SERVING[name]))
 
 
 def compile_text(name: str, text: str, apart: bool = False) -> RoadNetwork:

@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 import pytest
 
-CHECK_S = 120.0
+CHECK_S = 600.0
 
 
 def run_check(check: Callable[..., None], port: int) -> None:
@@ -61,7 +61,7 @@ def _main(path: str, name: str, port: int) -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     client = carla.Client("127.0.0.1", port)
-    client.set_timeout(20.0)
+    client.set_timeout(60.0)
     world: Any = client.reload_world()
     settings = world.get_settings()
     settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05

@@ -9,7 +9,7 @@ import typer
 from carla_rl.bench.toy import Sizes, all_threads, bench_toy, quick
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stderr, stdout
-from carla_rl.cli.tables_bench import Parts, machine_lines, pendulum_tables, toy_tables, train_tables
+from carla_rl.cli.tables_bench import Parts, machine_lines, pendulum_tables, server_tables, toy_tables, train_tables
 
 bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine: medians of several repetitions, with their spread.")
 
@@ -84,6 +84,23 @@ def pendulum(
 
     found = bench_pendulum(PendulumSizes(steps, seeds), _tell)
     _print(found, pendulum_tables(found), json)
+
+
+@bench.command("server")
+def server(
+    town: Annotated[str, typer.Option("--map", metavar="FILE|TOWN", help="As `carla-rl serve` takes it.")] = "grid",
+    ticks: Annotated[
+        int, typer.Option("--ticks", min=4, help="Of one repetition with one vehicle; with more it is a quarter of that.")
+    ] = 2000,
+    loads: Annotated[int, typer.Option("--loads", min=1, help="Times that the map is loaded again.")] = 100,
+    repetitions: Annotated[int, typer.Option("--repetitions", min=1, max=1000, help="Of each loop.")] = 5,
+    json: options.Json = False,
+) -> None:
+    """The toy behind CARLA's network protocol: ticks a second with CARLA's own client, start to first answer, loads and memory."""
+    from carla_rl.bench.server import ServerSizes, bench_server
+
+    found = bench_server(ServerSizes(town, ticks, loads, repetitions), _tell)
+    _print(found, server_tables(found), json)
 
 
 def _tell(part: str) -> None:

@@ -34,6 +34,7 @@ def serve(
     speed: Annotated[
         Speed, typer.Option("--speed", help="Clock of asynchronous mode; synchronous mode is as fast as the client.")
     ] = Speed.REAL,
+    recordings: Annotated[str, typer.Option("--recordings", metavar="DIR", help="Where clients may write and read recordings.")] = ".",
     faults: Annotated[
         list[str] | None,
         typer.Option("--fault", metavar="FAULT", help="Go wrong on purpose, e.g. crash@tick=500; see docs/server.md. Repeatable."),
@@ -54,6 +55,7 @@ def serve(
         episode=episode,
         seed=seed,
         speed=speed.value,
+        recordings=recordings,
         faults=tuple(faults or ()),
         log_rpc=log_rpc,
     )

@@ -59,6 +59,19 @@ def pendulum_tables(found: Mapping[str, Any]) -> Parts:
         yield f"{found['peer']['peer']}: {found['peer']['note'] or found['peer']['version']}"
 
 
+def server_tables(found: Mapping[str, Any]) -> Parts:
+    """The parts of `carla-rl bench server`."""
+    yield f"\n{found['definition']}"
+    table = _table(f"Town {found['town']}", None, "what", "median", "spread")
+    for name, row in found["ticks"].items():
+        table.add_row(f"{name.replace('_', ' ')}, ticks/s", _short(row["ticks_per_s"]), spread(row))
+    start, loads = found["start"], found["loads"]
+    table.add_row("start to first answer, s", _short(start["first_answer_s"]), spread(start))
+    table.add_row(f"load_world, s ({loads['count']} loads)", _short(loads["seconds_per_load"]), "")
+    table.add_row("server's memory, MiB", _short(loads["server_mib_after"]), f"before: {_short(loads['server_mib_before'])}")
+    yield table
+
+
 def spread(row: Mapping[str, Any]) -> str:
     """Lowest to highest of the repetitions."""
     return f"{_short(row['lowest'])} – {_short(row['highest'])}"

@@ -1,7 +1,7 @@
 """The mesh on which the client's own crowd walks: sidewalks and crosswalks as square cells, in the file format of Recast's Detour.
 
-The format is that of one tile of Detour (version 7, 32-bit references) in a `MSET` file, as recastnavigation's sample writes it; axes are x,
-up, y of CARLA. Cells share their corners, so every two that touch are neighbours. Knows nothing of walkers.
+The format is that of one tile of Detour (version 7, 32-bit references) in a `MSET` file, as recastnavigation's sample writes it; axes
+are x, up, y of CARLA. Cells share their corners, so every two that touch are neighbours. Knows nothing of walkers.
 """
 
 import hashlib
@@ -32,6 +32,8 @@ DETAIL = np.dtype([("vert", "<u4"), ("tri", "<u4"), ("verts", "u1"), ("tris", "u
 MAGIC, VERSION = 0x444E4156, 7
 SET_MAGIC, SET_VERSION = 0x4D534554, 1
 LINK_BYTES = 12
+CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
+"""Of a cell, clockwise as seen from above: column, row."""
 SIDES = ((0, -1), (1, 0), (0, 1), (-1, 0))
 """Of a cell, in the order of its corners: column, row."""
 
@@ -46,7 +48,8 @@ def nav_mesh(network: RoadNetwork) -> bytes | None:
     cells, areas, heights = cells_of(network)
     if not 0 < len(cells) <= MOST_CELLS:
         return None
-    keys, numbers = np.unique(_key(np.concatenate([cells, cells + (1, 0), cells + (1, 1), cells + (0, 1)])), return_inverse=True)
+    around = np.concatenate([cells + np.array(corner) for corner in CORNERS])
+    keys, numbers = np.unique(_key(around), return_inverse=True)
     corners = _cell(keys)
     if len(corners) >= MOST_CORNERS:
         return None
@@ -140,14 +143,14 @@ def _polys(cells: NDArray[np.int64], areas: NDArray[np.int64], quads: NDArray[np
     number = np.zeros(tuple(span), np.int64)
     number[tuple((cells - low).T)] = np.arange(1, len(cells) + 1)
     for side, step in enumerate(SIDES):
-        polys["neighbours"][:, side] = number[tuple((cells - low + step).T)]
+        polys["neighbours"][:, side] = number[tuple((cells - low + np.array(step)).T)]
     return polys
 
 
 def _file(verts: NDArray[np.float32], polys: NDArray[np.void]) -> bytes:
     """Header, tile and all, around corners and polygons. Every polygon is two triangles; links are made by who loads it."""
     count = len(polys)
-    low, high = verts.min(axis=0) - (0.0, 1.0, 0.0), verts.max(axis=0) + (0.0, HEIGHT_M, 0.0)
+    low, high = verts.min(axis=0) - np.array([0.0, 1.0, 0.0]), verts.max(axis=0) + np.array([0.0, HEIGHT_M, 0.0])
     links = int((polys["neighbours"] > 0).sum()) + 4 * count
     details = np.zeros(count, DETAIL)
     details["tri"], details["tris"] = 2 * np.arange(count), 2

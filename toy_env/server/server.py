@@ -28,6 +28,7 @@ from toy_env.server.transport.streams import Streams, Subscriber
 from toy_env.server.world.lights import Lights
 from toy_env.server.world.motion import advance
 from toy_env.server.world.played import make_played
+from toy_env.server.world.recorder import Recorder
 from toy_env.server.world.world import Part, World
 from toy_env.towns import TOWNS
 
@@ -62,6 +63,8 @@ class ServerConfig:
     """A suite whose episodes can be loaded like maps, by the ids of their scenarios."""
     episode: str | None = None
     """The scenario that is loaded first."""
+    recordings: str = "."
+    """The folder in which clients may write and read recordings."""
     faults: tuple[str, ...] = ()
     """What goes wrong on purpose, as `toy_env.server.faults` reads it."""
 
@@ -90,6 +93,7 @@ class Server:
         first = map_name(config.maps[0]) if config.maps else self.maps.names[0]
         self._played = make_played(lambda town: self.maps.load(self._town(town)).network)
         self.lights = Lights(self._played.lights)
+        self.recorder, self.recordings = Recorder(self.lights), Path(config.recordings)
         self._episodes = self._read_suite()
         self._check_faults()
         self.loop = Loop()
@@ -103,7 +107,9 @@ class Server:
         if config.episode is not None:
             self._played.choose(self._episodes[config.episode])
             first = self._episodes[config.episode].scenario.town
-        self.world = World(self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, self.lights, *parts))
+        self.world = World(
+            self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, self.lights, self.recorder, *parts)
+        )
         self._warm_up()
         self._sensors = SensorHub(self.streams)
         methods = collect(MODULES)
@@ -121,7 +127,8 @@ class Server:
         return tuple(name for name in (*self.maps.names, *self._episodes) if name not in self._faults.no_map)
 
     def close(self) -> None:
-        """Close all connections and ports."""
+        """Close all connections and ports, and a recording."""
+        self.recorder.stop()
         self._rpc.close()
         self.streams.close()
         self.loop.forget(self._secondary)
@@ -211,7 +218,9 @@ class Server:
         """Raises UsageError for a map that there is not anyway: such a fault would test nothing."""
         for name in self._faults.no_map:
             if name not in (*self.maps.names, *self._episodes):
-                raise UsageError(f"--fault no-map={name}: there is no such map anyway ({', '.join(self.maps.names)}); give its file with --map")
+                raise UsageError(
+                    f"--fault no-map={name}: there is no such map anyway ({', '.join(self.maps.names)}); give its file with --map"
+                )
 
     def _read_suite(self) -> dict[str, Episode]:
         """The episodes that can be loaded, by scenario. Raises UsageError for a suite or an episode that there is not."""

@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from server_client import Caller

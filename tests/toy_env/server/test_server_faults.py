@@ -33,8 +33,24 @@ def test_spans_and_durations() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["crash", "crash@tick=", "crash@tick=0", "crash@tick=5-3", "crash@frame=3", "hang@tick=5:30", "hang@tick=5:", "slow@tick=5", "slow@tick=5:0ms"]
-    + ["drop-sensor@load=4", "wrong-version=", "wrong-version=new", "no-map=", "exit-on-load@tick=1", "refuse-connect", "refuse-connect:fast"],
+    [
+        "crash",
+        "crash@tick=",
+        "crash@tick=0",
+        "crash@tick=5-3",
+        "crash@frame=3",
+        "hang@tick=5:30",
+        "hang@tick=5:",
+        "slow@tick=5",
+        "slow@tick=5:0ms",
+        "drop-sensor@load=4",
+        "wrong-version=",
+        "wrong-version=new",
+        "no-map=",
+        "exit-on-load@tick=1",
+        "refuse-connect",
+        "refuse-connect:fast",
+    ],
 )
 def test_what_is_no_fault_is_told_how_to_write_it(text: str) -> None:
     name = text.partition("@")[0].partition("=")[0].partition(":")[0]
@@ -53,12 +69,16 @@ def test_a_wrong_fault_is_one_sentence(fault: str, said: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def _ticks(world: Any, count: int) -> None:
+    for _ in range(count):
+        world.tick()
+
+
 def check_crash_at_a_tick(client: Any, world: Any) -> None:
     """The tick that is not answered is an error of the client, in its own time."""
     client.set_timeout(2.0)
     with pytest.raises(RuntimeError):
-        for _ in range(100):
-            world.tick()
+        _ticks(world, 100)
 
 
 def test_crash() -> None:
@@ -95,14 +115,20 @@ def check_hang_slow_version_map_and_lost_data(client: Any, world: Any) -> None:
     assert sum(seconds > 0.09 for seconds in took.values()) >= 5
     client.set_timeout(1.0)
     with pytest.raises(RuntimeError):
-        for _ in range(100):
-            world.tick()
+        _ticks(world, 100)
     client.set_timeout(20.0)
     assert client.get_server_version() == "0.9.15"
 
 
 def test_faults_are_combined_and_the_server_goes_on() -> None:
-    faults = ["wrong-version=0.9.15", "no-map=grid", "hang@tick=20:1s", "slow@tick=30-34:100ms", "drop-sensor@tick=12-13", "hang@tick=80:3s"]
+    faults = [
+        "wrong-version=0.9.15",
+        "no-map=grid",
+        "hang@tick=20:1s",
+        "slow@tick=30-34:100ms",
+        "drop-sensor@tick=12-13",
+        "hang@tick=80:3s",
+    ]
     with serving("--map", "ring", faults=faults) as server:
         run_check(check_hang_slow_version_map_and_lost_data, server.port)
         assert server.stop() == 0
@@ -125,8 +151,7 @@ def check_hang(client: Any, world: Any) -> None:
     """Ticks time out, and so does everything else."""
     client.set_timeout(1.0)
     with pytest.raises(RuntimeError):
-        for _ in range(20):
-            world.tick()
+        _ticks(world, 20)
     with pytest.raises(RuntimeError):
         client.get_server_version()
 

@@ -11,6 +11,10 @@ from toy_env.server.testing import ServerProcess, serving
 
 MKZ = "vehicle.lincoln.mkz_2020"
 TICKS = 200
+SHOWN = {"Green": 1, "Yellow": 2, "Red": 3}
+"""States of lights as the simulator numbers them."""
+EPISODE_TICKS = 60
+"""Of each of the scripted episodes."""
 POSITION_M = 2e-3
 """Float32 holds 400 m to 3e-5 m; the controls are rounded to float32 too."""
 
@@ -88,8 +92,9 @@ def check_episodes(client: Any, world: Any) -> None:
         for _ in range(round(world.get_snapshot().timestamp.elapsed_seconds / 0.05)):
             simulator.step(Control(np.zeros(1), np.zeros(1), np.zeros(1)))
         hero = next(actor for actor in world.get_actors() if actor.attributes.get("role_name") == "hero")
-        nobody = (hero.id, world.get_spectator().id)
-        for throttle, steer, brake in _controls(number):
+        lights = sorted(world.get_actors().filter("traffic.traffic_light*"), key=lambda light: light.id)
+        nobody = {hero.id, world.get_spectator().id} | {actor.id for actor in world.get_actors().filter("traffic.*")}
+        for throttle, steer, brake in _controls(number)[:EPISODE_TICKS]:
             steer *= 0.1
             hero.apply_control(carla.VehicleControl(throttle, -steer, brake))
             world.tick()
@@ -97,6 +102,8 @@ def check_episodes(client: Any, world: Any) -> None:
             ego = simulator.step(Control(np.array([throttle]), np.array([steer]), np.array([brake]))).ego
             place = hero.get_location()
             assert math.hypot(place.x - ego.x[0], -place.y - ego.y[0]) < POSITION_M, episode.scenario.scenario_id
+            shown = [SHOWN[str(light.state)] for light in lights]
+            assert shown == simulator.scene().lights[0].tolist()[: len(lights)], episode.scenario.scenario_id
             others = np.array([row[2:4] for row in simulator.scene().actors[0].tolist() if row[1]]).reshape(-1, 2)
             places = [state.get_transform().location for state in world.get_snapshot() if state.id not in nobody]
             seen = np.array([(one.x, -one.y) for one in places]).reshape(-1, 2)

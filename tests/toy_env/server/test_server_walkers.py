@@ -63,7 +63,7 @@ def check_crowd(client: Any, world: Any) -> None:
 
     walkers = world.get_blueprint_library().filter("walker.pedestrian.*")
     controller = world.get_blueprint_library().find("controller.ai.walker")
-    bodies, minds = [], []
+    bodies = []
     world.set_pedestrians_seed(3)
     for number in range(10):
         place = world.get_random_location_from_navigation()
@@ -73,8 +73,7 @@ def check_crowd(client: Any, world: Any) -> None:
         if body is not None:
             bodies.append(body)
     world.tick()
-    for body in bodies:
-        minds.append(world.spawn_actor(controller, carla.Transform(), attach_to=body))
+    minds = [world.spawn_actor(controller, carla.Transform(), attach_to=body) for body in bodies]
     world.tick()
     for mind in minds:
         mind.start()

@@ -6,6 +6,7 @@ A method is a function of a `Context` and its arguments, marked by `method`. It 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from toy_env.server.layouts.codec import ANY, BOOL, BYTES, FLOAT, INT, TEXT, Kin
 if TYPE_CHECKING:
     from toy_env.server.transport.streams import Streams
     from toy_env.server.world.lights import Lights
+    from toy_env.server.world.recorder import Recorder
     from toy_env.server.world.world import World
 
 PRIMITIVES = {"int": INT, "float": FLOAT, "bool": BOOL, "str": TEXT, "bytes": BYTES, "any": ANY}
@@ -42,6 +44,9 @@ class Context(Protocol):
 
     world: "World"
     lights: "Lights"
+    recorder: "Recorder"
+    recordings: Path
+    """The folder of recordings."""
     streams: "Streams"
     layouts: Layouts
     client: int

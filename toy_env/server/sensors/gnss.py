@@ -1,8 +1,9 @@
 """GNSS: latitude, longitude, altitude of the sensor, by the reference of the map.
 
-The projection is that of CARLA up to 0.9.15, which agents of the leaderboard invert: a Mercator of the reference's latitude on a sphere of
-the Earth's equatorial radius, north along -y. The `transform_to_geolocation` of the client 0.9.16 differs: it has a transverse Mercator
-with the latitude's sign the other way round (carla-simulator/carla#9552).
+The projection is that of the client 0.9.16 (`Map.transform_to_geolocation`): the inverse of a transverse Mercator on a sphere of the
+Earth's equatorial radius with the scale 0.9996, with CARLA's y, which points south, taken for north. The server of 0.9.16 has the same
+values, since its sensor calls the same function of LibCarla (GnssSensor.cpp, GeoLocation.cpp); up to 0.9.15 it was a Mercator with the
+latitude's sign the other way round, which is what the leaderboard's agents invert (carla-simulator/carla#9552).
 """
 
 import math
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from toy_env.server.world.world import World
 
 EARTH_M = 6378137.0
+SCALE = 0.9996
 _REFERENCE = re.compile(r"\+lat_0=(\S+).*?\+lon_0=(\S+)", re.DOTALL)
 
 
@@ -30,12 +32,14 @@ def reference(xodr: str) -> tuple[float, float]:
 
 
 def geolocation(x: float, y: float, origin: tuple[float, float]) -> tuple[float, float]:
-    """(latitude, longitude) in degrees of a place in CARLA's frame in m: x is east and y is south of the origin."""
+    """(latitude, longitude) in degrees of a place in CARLA's frame in m.
+
+    The formulas are those of J. P. Snyder, Map Projections: A Working Manual (1987), eq. 8-6 and 8-7, for the sphere.
+    """
     latitude, longitude = origin
-    scale = math.cos(math.radians(latitude))
-    east = scale * math.radians(longitude) * EARTH_M + x
-    north = scale * EARTH_M * math.log(math.tan(math.radians(90.0 + latitude) / 2.0)) - y
-    return math.degrees(2.0 * math.atan(math.exp(north / (EARTH_M * scale)))) - 90.0, math.degrees(east / (EARTH_M * scale))
+    across, along = x / (SCALE * EARTH_M), y / (SCALE * EARTH_M) + math.radians(latitude)
+    found = math.asin(math.sin(along) / math.cosh(across))
+    return math.degrees(found), longitude + math.degrees(math.atan2(math.sinh(across), math.cos(along)))
 
 
 class Gnss:

@@ -47,7 +47,10 @@ def family_of(type_id: str) -> Family:
 
 
 def semantic_tags(blueprint: Blueprint | None, type_id: str) -> bytes:
-    """CARLA's semantic tag of what has a body: 7 light, 8 sign, 12 pedestrian, 14 car, 15 truck, 16 bus, 18 motorcycle, 19 bicycle, 20 static."""
+    """CARLA's semantic tag of what has a body.
+
+    7 light, 8 sign, 12 pedestrian, 14 car, 15 truck, 16 bus, 18 motorcycle, 19 bicycle, 20 static.
+    """
     if type_id.startswith("traffic."):
         return bytes([7 if type_id == Family.LIGHT else 8])
     if blueprint is None:

@@ -48,10 +48,10 @@ def find_lights(lines: NDArray[np.void], bodies: NDArray[np.void], states: NDArr
             line = lines[k]
             dx, dy = line.x - x, line.y - y
             ahead = dx * line.cos + dy * line.sin
-            if -OVER_M <= ahead <= line.reach and abs(dy * line.cos - dx * line.sin) <= line.half_width:
-                if cos * line.cos + sin * line.sin >= math.cos(ALONG_RAD):
-                    at = k
-                    break
+            over = -OVER_M <= ahead <= line.reach and abs(dy * line.cos - dx * line.sin) <= line.half_width
+            if over and cos * line.cos + sin * line.sin >= math.cos(ALONG_RAD):
+                at = k
+                break
         state.at_light = at >= 0
         state.light_id = lines[at].id if at >= 0 else 0
         state.light_state = lines[at].state if at >= 0 else GREEN

@@ -47,7 +47,9 @@ class Programme:
         """Of each controller: (junction, phase)."""
         self.changed = True
         """Times have changed since somebody has set this to False."""
-        self._members = {key: [i for i, own in enumerate(zip(self.junctions, self.phases, strict=True)) if own == key] for key in self.times}
+        self._members = {
+            key: [i for i, own in enumerate(zip(self.junctions, self.phases, strict=True)) if own == key] for key in self.times
+        }
         self._now: dict[int, tuple[int, int, float]] = {}
         """By junction: phase, stage, seconds left of it."""
         for junction in sorted(set(self.junctions)):
