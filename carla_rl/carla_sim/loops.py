@@ -45,7 +45,7 @@ def _spawned(world: Any, count: int) -> list[Any]:
     """So many cars. Raises RuntimeError where the map has no room for them."""
     points = world.get_map().get_spawn_points()
     library = world.get_blueprint_library()
-    cars = []
+    cars: list[Any] = []
     for start in range(APART):
         for point in points[start::APART]:
             if len(cars) == count:

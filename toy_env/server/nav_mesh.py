@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from carla_rl.roads.network import LaneKind, RoadNetwork
 
+FORMAT = b"2"
+"""Another one when the file of the same map changes."""
 CELL_M = 1.0
 FINE_M = 0.5
 """Distance between the points that find the cells of a surface."""
@@ -32,15 +34,15 @@ DETAIL = np.dtype([("vert", "<u4"), ("tri", "<u4"), ("verts", "u1"), ("tris", "u
 MAGIC, VERSION = 0x444E4156, 7
 SET_MAGIC, SET_VERSION = 0x4D534554, 1
 LINK_BYTES = 12
-CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))
-"""Of a cell, clockwise as seen from above: column, row."""
-SIDES = ((0, -1), (1, 0), (0, 1), (-1, 0))
-"""Of a cell, in the order of its corners: column, row."""
+CORNERS = ((0, 0), (0, 1), (1, 1), (1, 0))
+"""Of a cell: column, row. They turn as Detour wants it: with the other sense areas are negative and paths are not found."""
+SIDES = ((-1, 0), (0, 1), (1, 0), (0, -1))
+"""Beyond the side that begins at each corner: column, row."""
 
 
 def nav_name(town: str, xodr: str) -> str:
     """Name of the mesh's file; clients keep files for ever, so it changes with the map and with this module's format."""
-    return f"carla-rl-{town}-{hashlib.sha256(b'1' + xodr.encode()).hexdigest()[:16]}.bin"
+    return f"carla-rl-{town}-{hashlib.sha256(FORMAT + xodr.encode()).hexdigest()[:16]}.bin"
 
 
 def nav_mesh(network: RoadNetwork) -> bytes | None:
@@ -135,7 +137,7 @@ def _inside(x: NDArray[np.float64], y: NDArray[np.float64], polygon: NDArray[np.
 
 
 def _polys(cells: NDArray[np.int64], areas: NDArray[np.int64], quads: NDArray[np.int64]) -> NDArray[np.void]:
-    """The polygons: clockwise as seen from above, each knows its neighbour beyond each of its sides (1 is the first, 0 is none)."""
+    """The polygons; each knows its neighbour beyond each of its sides (1 is the first, 0 is none)."""
     polys = np.zeros(len(cells), POLY)
     polys["verts"][:, :4], polys["count"], polys["area"] = quads, 4, areas
     polys["flags"] = np.where(areas == SIDEWALK, FLAGS[SIDEWALK], FLAGS[CROSSWALK])

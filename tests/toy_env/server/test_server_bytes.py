@@ -20,8 +20,8 @@ from toy_env.server.testing import ServerProcess, answers, free_ports, serving
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ServerProcess]:
-    with serving("--map", "ring") as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with serving("--map", "ring", "--recordings", str(tmp_path_factory.mktemp("recordings"))) as running:
         yield running
 
 

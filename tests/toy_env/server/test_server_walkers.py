@@ -84,7 +84,10 @@ def check_crowd(client: Any, world: Any) -> None:
         world.tick()
     ways = [body.get_location().distance(begin) for body, begin in zip(bodies, begins, strict=True)]
     assert sum(way > 3.0 for way in ways) >= len(bodies) // 2, ways
-    assert max(way for way in ways) < 1.6 * 10.0 + 1.0
+    assert max(ways) < 1.6 * 10.0 + 1.0
+    speeds = [body.get_velocity().length() for body in bodies]
+    assert sum(1.0 < speed < 1.6 for speed in speeds) >= len(bodies) // 2, speeds
+    assert all(abs(body.get_location().z - body.bounding_box.extent.z) < 0.3 for body in bodies)
     town = world.get_map()
     for body in bodies:
         lane = town.get_waypoint(body.get_location(), lane_type=carla.LaneType.Any)

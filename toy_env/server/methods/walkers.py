@@ -1,11 +1,17 @@
 """Methods of pedestrians."""
 
+import math
+
 from carla_rl.geometry import from_carla
 from toy_env.server.errors import Refused
 from toy_env.server.layouts.table import Family
 from toy_env.server.layouts.values import Transform, WalkerControl
 from toy_env.server.methods.registry import Context, Fidelity, method
 from toy_env.server.world.actors import Actor
+from toy_env.server.world.motion import Mover
+
+FARTHEST_M = 2.0
+"""Who is put farther away than this has not walked there."""
 
 
 def walker_of(context: Context, actor_id: int) -> Actor:
@@ -23,16 +29,23 @@ def apply_control_to_walker(context: Context, actor_id: int, control: WalkerCont
     if actor.row < 0:
         return
     x, y, _ = from_carla(control.direction.x, control.direction.y)
-    context.world.body(actor)["velocity"] = (control.speed * x, control.speed * y, 0.0)
+    body = context.world.body(actor)
+    body["mover"], body["velocity"] = Mover.WALKER, (control.speed * x, control.speed * y, 0.0)
     state = context.world.state(actor)
     state["direction"], state["speed"], state["jump"] = control.direction, control.speed, control.jump
 
 
 def apply_walker_state(context: Context, actor_id: int, transform: Transform, speed: float) -> None:
-    """Put a pedestrian where the crowd in the client has it."""
-    actor = walker_of(context, actor_id)
+    """Put a pedestrian where the crowd in the client has it: the crowd says where its feet are."""
+    world, actor = context.world, walker_of(context, actor_id)
     if actor.row < 0:
         return
-    context.world.place(actor, transform)
-    state = context.world.state(actor)
+    body, state = world.body(actor), world.state(actor)
+    before = state["transform"][:3].tolist()
+    place = transform.location._replace(z=transform.location.z + float(body["half_height"]))
+    world.place(actor, transform._replace(location=place))
+    body["mover"], body["velocity"] = Mover.OTHER, 0.0
+    moved = [now - then for now, then in zip(place, before, strict=True)]
+    if world.dt > 0.0 and math.hypot(*moved) < FARTHEST_M:
+        state["velocity"] = [step / world.dt for step in moved]
     state["speed"] = speed
