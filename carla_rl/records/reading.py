@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from carla_rl.errors import UsageError
 from carla_rl.metrics.result import EpisodeResult, Record
+from carla_rl.records.fingerprint import fingerprint
 from carla_rl.records.names import file_stem
 from carla_rl.records.run import FORMAT, PolicyRecord, SimulatorRecord, SuiteRecord
 
@@ -57,8 +58,13 @@ def read_run(path: Path) -> Run:
     run_id = _run_id(folder / "config.json", config)
     environment = read_object(folder / "environment.json")
     _same_run(folder / "environment.json", environment, run_id)
+    simulator, suite, policy = (
+        _part(SimulatorRecord, environment, "simulator", folder),
+        _part(SuiteRecord, environment, "suite", folder),
+        _part(PolicyRecord, environment, "policy", folder),
+    )
     episodes, notes = _read_episodes(folder / "episodes.jsonl", run_id)
-    complete = _check_metrics(folder / "metrics.json", run_id, episodes)
+    complete = _check_metrics(folder / "metrics.json", run_id, environment, episodes)
     if not complete:
         notes = [f"{run_id}: the run was not finished; {len(episodes)} episodes are there", *notes]
     return Run(
@@ -67,9 +73,9 @@ def read_run(path: Path) -> Run:
         command=str(config.get("command", "")),
         config=_object(folder / "config.json", config, "config"),
         environment=environment,
-        simulator=_part(SimulatorRecord, environment, "simulator", folder),
-        suite=_part(SuiteRecord, environment, "suite", folder),
-        policy=_part(PolicyRecord, environment, "policy", folder),
+        simulator=simulator,
+        suite=suite,
+        policy=policy,
         protocol=_object(folder / "environment.json", environment, "protocol"),
         episodes=tuple(episodes),
         complete=complete,
@@ -141,7 +147,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
         yield number, data, ""
 
 
-def _check_metrics(path: Path, run_id: str, episodes: list[EpisodeResult]) -> bool:
+def _check_metrics(path: Path, run_id: str, environment: Mapping[str, Any], episodes: list[EpisodeResult]) -> bool:
     """Whether the run was finished. A finished run's metrics.json must tell of the same episodes as its lines."""
     if not path.exists():
         return False
@@ -160,6 +166,8 @@ def _check_metrics(path: Path, run_id: str, episodes: list[EpisodeResult]) -> bo
     for line, episode in zip(told, episodes, strict=True):
         if line != episode.to_json():
             raise UsageError(f"{path}: episode {episode.episode_id} differs from its line in episodes.jsonl; one of the files was changed")
+    if "fingerprint" in metrics and metrics["fingerprint"] != fingerprint(environment, episodes):
+        raise UsageError(f"{path}: fingerprint is not that of environment.json and the episodes; one of the files was changed")
     mean = _object(path, metrics, "summary").get("driving_score_mean")
     exact = math.fsum(episode.driving_score for episode in episodes) / len(episodes) if episodes else None
     if mean != exact:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
 from carla_rl.loop import Decision
+from carla_rl.metrics.motion import measure_motion
+from carla_rl.metrics.result import Motion
 from carla_rl.records.atomic import write_bytes
 from carla_rl.records.buffer import EpisodeBuffer
 from carla_rl.scenario.model import Episode
@@ -52,6 +54,8 @@ class StepLog:
     """(T, H, 2), where the policy had a plan before the correction."""
     reward: Float32 | None
     """(T,), where rewards were given."""
+    expert_waypoints: Float32 | None
+    """(T, H, 2) m, ego frame: what the expert would have planned at the same states, where it was asked."""
     actor_start: NDArray[np.int32]
     """(T + 1,): the actors of decision i are rows actor_start[i] to actor_start[i + 1]; all zero where scenes were not kept."""
     actors: Float32
@@ -74,9 +78,14 @@ class StepLogger:
     def __init__(self, num_envs: int) -> None:
         self._buffer = EpisodeBuffer(num_envs)
 
-    def update(self, decision: Decision, *, reward: NDArray[np.floating] | None = None) -> list[StepLog]:
-        """Take in one decision; `reward` is (N,). Returns the logs of the episodes that ended with it, in the order of the envs."""
-        self._buffer.add(decision.started & decision.active, _batch(decision, reward))
+    def update(
+        self, decision: Decision, *, reward: NDArray[np.floating] | None = None, reference: NDArray[np.floating] | None = None
+    ) -> list[StepLog]:
+        """Take in one decision; `reward` is (N,), `reference` the expert's plan (N, H, 2) at the same states.
+
+        Returns the logs of the episodes that ended with it, in the order of the envs.
+        """
+        self._buffer.add(decision.started & decision.active, _batch(decision, reward, reference))
         logs = [self._log(decision, int(env)) for env in np.flatnonzero(decision.ended)]
         self._buffer.forget()
         return logs
@@ -99,12 +108,22 @@ class StepLogger:
             waypoints=_stack([row["waypoints"] for row in rows]),
             sft_waypoints=_stack([row["sft_waypoints"] for row in rows]) if "sft_waypoints" in rows[0] else None,
             reward=_stack([row["reward"] for row in rows]) if "reward" in rows[0] else None,
+            expert_waypoints=_stack([row["expert_waypoints"] for row in rows]) if "expert_waypoints" in rows[0] else None,
             actor_start=np.cumsum([0] + [len(part) for part in actors]).astype(np.int32),
             actors=np.concatenate(actors).astype(np.float32),
             lights=_lights([row["lights"] for row in rows if "lights" in row], len(rows)),
             events=decision.events[env],
             route=_route(episode),
         )
+
+
+def motion_of(log: StepLog) -> Motion:
+    """Comfort, time to collision, speeding and pace of the drive.
+
+    Raises:
+        ValueError: a log that no drive can have.
+    """
+    return measure_motion(*(np.asarray(part, np.float64) for part in (log.t, log.ego, log.facts)), log.actor_start, log.actors.astype(np.float64))
 
 
 def write_steps(path: Path, log: StepLog) -> None:
@@ -128,7 +147,7 @@ def write_steps(path: Path, log: StepLog) -> None:
         "events": np.array([(e.kind, e.tick, e.x, e.y, e.other, e.value) for e in log.events], np.float64).reshape(-1, 6),
         "route": log.route,
     }
-    for name in ("sft_waypoints", "reward"):
+    for name in ("sft_waypoints", "reward", "expert_waypoints"):
         if (values := getattr(log, name)) is not None:
             arrays[name] = values
     file = io.BytesIO()
@@ -164,6 +183,7 @@ def read_steps(path: Path) -> StepLog:
             waypoints=arrays["waypoints"],
             sft_waypoints=arrays.get("sft_waypoints"),
             reward=arrays.get("reward"),
+            expert_waypoints=arrays.get("expert_waypoints"),
             actor_start=arrays["actor_start"],
             actors=np.stack([arrays[f"actor_{name}"] for name in ACTOR], axis=-1),
             lights=arrays["lights"],
@@ -187,7 +207,9 @@ def _state(ego: Any, facts: Any) -> dict[str, NDArray[Any]]:
     }
 
 
-def _batch(decision: Decision, reward: NDArray[np.floating] | None) -> dict[str, NDArray[Any]]:
+def _batch(
+    decision: Decision, reward: NDArray[np.floating] | None, reference: NDArray[np.floating] | None
+) -> dict[str, NDArray[Any]]:
     control = decision.control
     batch = _state(decision.before.ego, decision.before.facts)
     batch["control"] = np.stack((control.throttle, control.steer, control.brake), axis=-1)
@@ -196,6 +218,8 @@ def _batch(decision: Decision, reward: NDArray[np.floating] | None) -> dict[str,
         batch["sft_waypoints"] = decision.plan.sft_waypoints
     if reward is not None:
         batch["reward"] = reward
+    if reference is not None:
+        batch["expert_waypoints"] = reference
     if decision.scene is not None:
         batch["actors"] = decision.scene.actors
         batch["lights"] = decision.scene.lights
