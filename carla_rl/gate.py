@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from carla_rl.compare import Comparison
 from carla_rl.errors import UsageError
+from carla_rl.metrics.comparison import Comparison
 from carla_rl.metrics.measures import HIGHER
 
 _FORM = re.compile(r"\s*([a-z][a-z0-9_.]*)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
@@ -84,9 +84,8 @@ def _judge(requirement: Requirement, found: Comparison) -> Judged:
     row = by_name[requirement.measure]
     upwards = requirement.sense.startswith(">")
     if upwards != (row.better == HIGHER):
-        raise UsageError(
-            f"--require {requirement.text!r}: {row.name} is better when {row.better}; write it with {'>=' if row.better == HIGHER else '<='}"
-        )
+        sense = ">=" if row.better == HIGHER else "<="
+        raise UsageError(f"--require {requirement.text!r}: {row.name} is better when {row.better}; write it with {sense}")
     end = row.low if upwards else row.high
     if end is None:
         raise UsageError(

@@ -13,10 +13,12 @@ from rich.markup import escape
 import carla_rl
 from carla_rl.cli import (
     commands_bench,
+    commands_compare,
     commands_data,
     commands_demo,
     commands_evaluate,
     commands_results,
+    commands_runs,
     commands_settings,
     commands_train,
     commands_warm_start,
@@ -59,7 +61,9 @@ app.command("plan", rich_help_panel="Data and cloning")(commands_data.plan)
 app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluate)
 app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("settings", rich_help_panel="Closed loop")(commands_settings.settings)
-app.command("compare", rich_help_panel="Results")(commands_results.compare)
+app.command("runs", rich_help_panel="Results")(commands_runs.runs)
+app.command("scores", rich_help_panel="Results")(commands_compare.scores)
+app.command("compare", rich_help_panel="Results")(commands_compare.compare)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)

@@ -1,8 +1,8 @@
 """Time to collision as nuPlan projects it: every vehicle goes straight on at its speed; when do the boxes meet?
 
-Thresholds are those of nuPlan's `time_to_collision_within_bound`: looked ahead 3.0 s in steps of 0.1 s, short below 0.95 s, nothing while the
-ego stands, nobody who is behind. nuPlan also leaves out who is beside the ego unless it changes lanes or turns; here they count, since a step
-log has no lanes. Pure functions of arrays, map frame.
+Thresholds are those of nuPlan's `time_to_collision_within_bound`: looked ahead 3.0 s in steps of 0.1 s, short below 0.95 s, nothing while
+the ego stands, nobody who is behind. nuPlan also leaves out who is beside the ego unless it changes lanes or turns; here they count,
+since a step log has no lanes. Pure functions of arrays, map frame.
 """
 
 import math

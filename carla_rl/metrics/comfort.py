@@ -1,9 +1,9 @@
 """Comfort by nuPlan's bounds, from an ego's speed, acceleration and yaw rate sampled at even times.
 
-Six quantities, smoothed by a Savitzky-Golay filter (7 samples, order 2) as in Bench2Drive's `tools/efficiency_smoothness_benchmark.py`, with
-two differences. The yaw acceleration is the derivative of the yaw rate: there it is the yaw rate itself, smoothed. And the samples are those
-of the decisions, 0.2 s apart at the usual 4 ticks, where theirs are 0.1 s apart: the filter spans 1.4 s (nuPlan's own spans 1.5 s).
-Pure functions of arrays.
+Six quantities, smoothed by a Savitzky-Golay filter (7 samples, order 2) as in Bench2Drive's `tools/efficiency_smoothness_benchmark.py`,
+with two differences. The yaw acceleration is the derivative of the yaw rate: there it is the yaw rate itself, smoothed. And the samples
+are those of the decisions, 0.2 s apart at the usual 4 ticks, where theirs are 0.1 s apart: the filter spans 1.4 s (nuPlan's own spans 1.5
+s). Pure functions of arrays.
 """
 
 from collections.abc import Mapping

@@ -24,11 +24,11 @@ Positive = Annotated[float, Field(ge=0)]
 
 def _member(kind: type[IntEnum]) -> Callable[[Any], Any]:
     """Reads a member of `kind` from its name in lower case, as it stands in the files; members pass."""
+    names = {member.name.lower(): member for member in kind}
 
     def read(value: Any) -> Any:
         if isinstance(value, kind):
             return value
-        names = {member.name.lower(): member for member in kind}
         if not isinstance(value, str) or value not in names:
             raise ValueError(f"unknown; write one of {', '.join(names)}")
         return names[value]

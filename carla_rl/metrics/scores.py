@@ -70,7 +70,8 @@ class ScoreDefinition:
         match self.combination:
             case Combination.PRODUCT:
                 for kind, factor in self.coefficients.items():
-                    penalty *= factor ** drive.counts.get(kind, 0)
+                    if count := drive.counts.get(kind):
+                        penalty *= factor**count
                 for lack in lacks:
                     penalty *= 1.0 - self.min_speed_weight * lack
             case Combination.RECIPROCAL:

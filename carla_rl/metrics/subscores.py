@@ -4,8 +4,8 @@
     PDMS  = collisions * area * (5 progress + 5 ttc + 2 comfort) / 12
     EPDMS = collisions * area * lights * (5 progress + 5 ttc + 2 lane + 2 comfort) / 14
 
-They are *like* nuPlan's and NAVSIM's, not theirs: NAVSIM simulates four seconds from recorded frames and nuPlan fifteen, here it is the drive
-from start to end. What differs term by term:
+They are *like* nuPlan's and NAVSIM's, not theirs: NAVSIM simulates four seconds from recorded frames and nuPlan fifteen, here it is the
+drive from start to end. What differs term by term:
 
 * collisions: 0 with a vehicle, a bicycle or a pedestrian, or more than one static object; 0.5 with one. Collisions are the leaderboard's,
   which leaves out those with a standing ego; nuPlan also leaves out being hit from behind.
@@ -19,18 +19,11 @@ from start to end. What differs term by term:
 Missing, and left out of products and weights: `MISSING`. Nor is there NAVSIM's filter by what the human driver did. Pure functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from carla_rl.metrics.result import EpisodeResult, Motion
 from carla_rl.types import Infraction
-
-MISSING: Mapping[str, tuple[str, ...]] = {
-    "nuplan_cls": ("driving_direction_compliance",),
-    "navsim_pdms": (),
-    "navsim_epdms": ("driving_direction_compliance", "two_frame_extended_comfort"),
-}
-"""By score: terms that a drive's facts do not give. The direction is part of `area`; extended comfort needs plans simulated twice."""
 
 LEAST_PROGRESS = 0.2
 OVERSPEED_MPS = 2.23
@@ -85,6 +78,16 @@ def navsim_epdms(found: Terms) -> float:
     """0..100, NAVSIM v2's EPDMS without `MISSING`."""
     weighted = 5.0 * found.progress + 5.0 * found.ttc + 2.0 * found.lane + 2.0 * found.comfort
     return 100.0 * found.collisions * found.area * found.lights * weighted / 14.0
+
+
+MISSING: Mapping[str, tuple[str, ...]] = {
+    "nuplan_cls": ("driving_direction_compliance",),
+    "navsim_pdms": (),
+    "navsim_epdms": ("driving_direction_compliance", "two_frame_extended_comfort"),
+}
+"""By score: terms that a drive's facts do not give. The direction is part of `area`; extended comfort needs plans simulated twice."""
+
+SCORES: Mapping[str, Callable[[Terms], float]] = {"nuplan_cls": nuplan_cls, "navsim_pdms": navsim_pdms, "navsim_epdms": navsim_epdms}
 
 
 def _collisions(result: EpisodeResult) -> float:

@@ -8,10 +8,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from carla_rl.metrics.measures import ABILITIES, SCORES, measures
+from carla_rl.metrics.measures import ABILITIES, MEASURES, SCORES, measure
 from carla_rl.metrics.paired import CONFIDENCE, mean_interval
 from carla_rl.metrics.result import EpisodeResult
-from carla_rl.metrics.scores import DEFAULT_SCORE
 from carla_rl.metrics.subscores import MISSING
 from carla_rl.types import Ending, Infraction
 
@@ -87,11 +86,12 @@ def scores(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     `mean` is None where no episode has it (terms of the motion need a step log).
     """
     names = (*SCORES, "efficiency", "comfort", "ttc_short_share")
+    rows = [measure(result) for result in results]
     found = {}
-    for measure in (one for one in measures(DEFAULT_SCORE) if one.name in names):
-        values = [value for result in results if (value := measure.value(result)) is not None]
-        mean = mean_std(values)[0]
-        found[measure.name] = {"mean": mean, "episodes": len(values), "unit": measure.unit, "missing": list(MISSING.get(measure.name, ()))}
+    for one in (one for one in MEASURES if one.name in names):
+        values = [value for row in rows if (value := row[one.name]) is not None]
+        missing = list(MISSING.get(one.name, ()))
+        found[one.name] = {"mean": mean_std(values)[0], "episodes": len(values), "unit": one.unit, "missing": missing}
     return found
 
 

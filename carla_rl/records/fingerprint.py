@@ -1,8 +1,8 @@
 """The protocol fingerprint of a result: everything that has to be the same for two numbers to mean the same thing.
 
-Score version, time step, tick cap, completion threshold and the rest of the protocol, simulator and its parameters, suite by content, skipped
-scenarios, and the code that drives and measures, by content: a commit that changes a page of the documentation does not part two results, an
-edit that was never committed does. What drives (the policy) is meant to differ and is left out.
+Score version, time step, tick cap, completion threshold and the rest of the protocol, simulator and its parameters, suite by content,
+skipped scenarios, and the code that drives and measures, by content: a commit that changes a page of the documentation does not part two
+results, an edit that was never committed does. What drives (the policy) is meant to differ and is left out.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ NOT_RECORDED = "not recorded"
 
 @cache
 def code_version(kind: str) -> str:
-    """`<version> <12 hex digits>`: the program's version and the SHA-256 of the source that drives and measures on this kind of simulator."""
+    """`<version> <12 hex digits>`: the program's version, and the SHA-256 of what drives and measures on this kind of simulator."""
     root = Path(carla_rl.__file__).parent
     places = [root / name for name in DRIVES_AND_MEASURES]
     spec = find_spec(SIMULATORS[kind]) if kind in SIMULATORS else None

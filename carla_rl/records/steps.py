@@ -123,7 +123,8 @@ def motion_of(log: StepLog) -> Motion:
     Raises:
         ValueError: a log that no drive can have.
     """
-    return measure_motion(*(np.asarray(part, np.float64) for part in (log.t, log.ego, log.facts)), log.actor_start, log.actors.astype(np.float64))
+    t, ego, facts, actors = (np.asarray(part, np.float64) for part in (log.t, log.ego, log.facts, log.actors))
+    return measure_motion(t, ego, facts, log.actor_start, actors)
 
 
 def write_steps(path: Path, log: StepLog) -> None:
@@ -207,9 +208,7 @@ def _state(ego: Any, facts: Any) -> dict[str, NDArray[Any]]:
     }
 
 
-def _batch(
-    decision: Decision, reward: NDArray[np.floating] | None, reference: NDArray[np.floating] | None
-) -> dict[str, NDArray[Any]]:
+def _batch(decision: Decision, reward: NDArray[np.floating] | None, reference: NDArray[np.floating] | None) -> dict[str, NDArray[Any]]:
     control = decision.control
     batch = _state(decision.before.ego, decision.before.facts)
     batch["control"] = np.stack((control.throttle, control.steer, control.brake), axis=-1)
