@@ -17,6 +17,7 @@ from carla_rl.cli import (
     commands_data,
     commands_demo,
     commands_evaluate,
+    commands_ladder,
     commands_results,
     commands_runs,
     commands_settings,
@@ -64,6 +65,7 @@ app.command("settings", rich_help_panel="Closed loop")(commands_settings.setting
 app.command("runs", rich_help_panel="Results")(commands_runs.runs)
 app.command("scores", rich_help_panel="Results")(commands_compare.scores)
 app.command("compare", rich_help_panel="Results")(commands_compare.compare)
+app.command("ladder", rich_help_panel="Results")(commands_ladder.ladder)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)
