@@ -14,6 +14,7 @@ import carla_rl
 from carla_rl.cli import (
     commands_bench,
     commands_compare,
+    commands_correlate,
     commands_data,
     commands_demo,
     commands_evaluate,
@@ -66,6 +67,7 @@ app.command("runs", rich_help_panel="Results")(commands_runs.runs)
 app.command("scores", rich_help_panel="Results")(commands_compare.scores)
 app.command("compare", rich_help_panel="Results")(commands_compare.compare)
 app.command("ladder", rich_help_panel="Results")(commands_ladder.ladder)
+app.command("correlate", rich_help_panel="Results")(commands_correlate.correlate)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)

@@ -20,8 +20,6 @@ from carla_rl.metrics.summary import scores as every_score
 from carla_rl.records.measured import with_motion
 from carla_rl.records.reading import Run, read_run
 
-Force = Annotated[bool, typer.Option("--force", help="Go on although the runs' fingerprints differ; the differences are shown.")]
-
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B [RUN_C...]", help="Run directories of `evaluate`; A is the baseline.")],
@@ -43,7 +41,7 @@ def compare(
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every measure.")] = False,
-    force: Force = False,
+    force: options.Force = False,
     seed: options.Seed = 0,
     json: options.Json = False,
 ) -> None:
@@ -75,7 +73,7 @@ def compare(
 
 def scores(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories of `evaluate`.")],
-    force: Force = False,
+    force: options.Force = False,
     json: options.Json = False,
 ) -> None:
     """Every definition of the score side by side, from the same raw facts: leaderboard 1.0 to 2.1, Bench2Drive, normalised, nuPlan- and
