@@ -21,6 +21,8 @@ from carla_rl.metrics.scores import DEFAULT_SCORE, definition
 from carla_rl.metrics.summary import rate_per_km
 
 EXPERT_STATES, OWN_STATES = "expert", "own"
+DRAWS = 2000
+"""Of the checkpoints, for each correlation."""
 CLOSED = ("driving_score", "success_rate", "route_completion", "collisions_per_km")
 
 Floats = NDArray[np.float64]
@@ -111,6 +113,9 @@ class Study:
     """Of the ADE, the plainest first."""
     confidence: float
     resamples: int
+    """Of routes."""
+    draws: int
+    """Of checkpoints."""
     seed: int
 
     def to_json(self) -> dict[str, Any]:
@@ -161,7 +166,7 @@ def correlate(
             for closed in CLOSED:
                 y = np.array([points[i].closed[closed] for i in known])
                 rank = _ranks(x, y, bounds[np.ix_(known, known)], closed)
-                coefficient = coefficients(x, y, seed=seed, resamples=resamples, confidence=confidence)
+                coefficient = coefficients(x, y, seed=seed, resamples=DRAWS, confidence=confidence)
                 found.append(Correlation(states, offline, closed, coefficient, *rank))
             if offline == "ade":
                 clashes += _disagreements(states, offline, [points[i] for i in known], x, bounds[np.ix_(known, known)])
@@ -176,6 +181,7 @@ def correlate(
         disagreements=tuple(sorted(clashes, key=lambda row: (row.states, -row.low))),
         confidence=confidence,
         resamples=resamples,
+        draws=DRAWS,
         seed=seed,
     )
 

@@ -115,24 +115,23 @@ def products(config: LadderConfig, folder: Path) -> Iterator[Product]:
     """Everything that has to be made, in order."""
     if (config.refined[0], config.refined[1]) not in {(e, n) for e in config.episodes for n in config.noise}:
         raise UsageError(f"the refined model ({config.refined[0]} episodes, noise {config.refined[1]:g}) is none of the ladder's")
-    part = folder / PARTIAL held: tuple[str, ...] = ("record", "--suite", config.held_out, "--simulator", config.simulator, "--episodes",
-    str(config.held_out_episodes)) yield Product(
-        "Episodes to judge plans on, which no model learned from",
-        (*held, "--out", str(part / HELD_OUT)),
-        folder / HELD_OUT,
-        "recording.json",
-    )
+    part = folder / PARTIAL
+    held = ["record", "--suite", config.held_out, "--simulator", config.simulator, "--episodes", str(config.held_out_episodes)]
+    title = "Episodes to judge plans on, which no model learned from"
+    yield Product(title, (*held, "--out", str(part / HELD_OUT)), folder / HELD_OUT, "recording.json")
     for rung in rungs(config):
-        yield from _sft(config, rung, folder) if rung.kind == "sft" else _rl(config, rung, folder) drive: tuple[str, ...] = ("evaluate", "
-        --checkpoint", str(folder / rung.checkpoint), "--suite", config.suite, "--simulator", config.simulator) drive += ("--out",
-        str(part), "--run-id", rung.run) yield Product(f"{rung.name} drives", drive, folder / rung.run, "metrics.json")
+        yield from _sft(config, rung, folder) if rung.kind == "sft" else _rl(config, rung, folder)
+        drive = ["evaluate", "--checkpoint", str(folder / rung.checkpoint), "--suite", config.suite, "--simulator", config.simulator]
+        drive += ["--out", str(part), "--run-id", rung.run]
+        yield Product(f"{rung.name} drives", tuple(drive), folder / rung.run, "metrics.json")
 
 
 def _sft(config: LadderConfig, rung: Rung, folder: Path) -> Iterator[Product]:
     part, data = folder / PARTIAL, f"data-{rung.name.removeprefix('sft-')}"
-    record: tuple[str, ...] = ("record", "--suite", config.training, "--simulator", config.simulator, "--episodes", str(rung.episodes))
-    record += ("--noise", str(rung.noise), "--out", str(part / data))
-    yield Product(f"The expert is recorded: {rung.episodes} episodes, noise {rung.noise:g}", record, folder / data, "recording.json")
+    record = ["record", "--suite", config.training, "--simulator", config.simulator, "--episodes", str(rung.episodes)]
+    record += ["--noise", str(rung.noise), "--out", str(part / data)]
+    title = f"The expert is recorded: {rung.episodes} episodes, noise {rung.noise:g}"
+    yield Product(title, tuple(record), folder / data, "recording.json")
     learn = ("sft", "--episodes", str(folder / data / "*" / "episode.json"), "--epochs", str(config.epochs), "--seed", str(config.seed))
     yield Product(f"{rung.name} learns", (*learn, "--out", str(part / rung.name)), folder / rung.name, "train_metrics.json")
 

@@ -25,10 +25,11 @@ from carla_rl.metrics.plan_errors import measures_of, plan_errors
 from carla_rl.metrics.scores import DEFAULT_SCORE
 from carla_rl.offline import plans_of
 from carla_rl.records.atomic import make_folder, write_bytes, write_json
-from carla_rl.records.dataset import load_samples
+from carla_rl.records.dataset import Samples, load_samples
 from carla_rl.records.reading import Run, read_run
-from carla_rl.records.steps import read_steps
+from carla_rl.records.steps import read_plans
 from carla_rl.scatter import draw_scatter
+from carla_rl.types import Needs
 
 JSON_FILE, PICTURE = "correlation.json", "correlation.png"
 
@@ -135,18 +136,18 @@ def _given(paths: Sequence[Path], episodes: str | None, out: Path | None) -> tup
 def _measured(given: Sequence[_Given], pattern: str) -> list[Checkpoint]:
     """The errors of every checkpoint's plans, with a progress bar."""
     found = []
+    recorded: dict[tuple[Needs, int], Samples] = {}
     with progress() as bar:
         task = bar.add_task("measuring plans", total=len(given), note="")
         for one in given:
-            found.append(
-                Checkpoint(one.name, one.kind, one.run.run_id, one.run.episodes, _expert_states(one, pattern), _own_states(one.run))
-            )
+            errors = (_expert_states(one, pattern, recorded), _own_states(one.run))
+            found.append(Checkpoint(one.name, one.kind, one.run.run_id, one.run.episodes, *errors))
             bar.update(task, advance=1, note=one.name)
     return found
 
 
-def _expert_states(one: _Given, pattern: str) -> dict[str, float | None]:
-    """Errors on recorded frames.
+def _expert_states(one: _Given, pattern: str, recorded: dict[tuple[Needs, int], Samples]) -> dict[str, float | None]:
+    """Errors on recorded frames, which are read once for all policies that see the same.
 
     Raises:
         UsageError: the checkpoint is gone, or is not the one that drove.
@@ -156,7 +157,10 @@ def _expert_states(one: _Given, pattern: str) -> dict[str, float | None]:
     if one.run.policy.sha256 is not None and digest(one.checkpoint) != one.run.policy.sha256:
         raise UsageError(f"{one.checkpoint}: is not what run {one.run.run_id} drove, it was changed since; evaluate it again")
     policy = make_policy(None, one.checkpoint, None)
-    samples = load_samples(pattern, policy.needs, policy.horizon)
+    kind = (policy.needs, policy.horizon)
+    if kind not in recorded:
+        recorded[kind] = load_samples(pattern, *kind)
+    samples = recorded[kind]
     plans = plans_of(policy, samples)[0]
     return measures_of(offline_metrics(plans, samples.waypoints), plan_errors(plans, samples.waypoints))
 
@@ -173,11 +177,11 @@ def _own_states(run: Run) -> dict[str, float | None]:
         return {}
     plans, experts = [], []
     for path in logs:
-        log = read_steps(path)
-        if log.expert_waypoints is None:
+        plan, expert = read_plans(path)
+        if expert is None:
             stderr.print(f"[yellow]{run.run_id}: its step logs hold no expert's plans; evaluate it again to have them[/]", highlight=False)
             return {}
-        plans.append(log.waypoints)
-        experts.append(log.expert_waypoints)
-    plan, expert = np.concatenate(plans), np.concatenate(experts)
-    return measures_of(offline_metrics(plan, expert), plan_errors(plan, expert))
+        plans.append(plan)
+        experts.append(expert)
+    mine, wanted = np.concatenate(plans), np.concatenate(experts)
+    return measures_of(offline_metrics(mine, wanted), plan_errors(mine, wanted))

@@ -38,25 +38,24 @@ def correlation_table(found: Study) -> Table:
     table = Table(
         title="errors of plans against the driving score; negative: less error, better driving",
         title_justify="left",
-        caption=f"in brackets: {found.confidence:.0%} bootstrap interval over checkpoints, {found.resamples} resamples, seed {found.seed}; "
-        "wrong: pairs of checkpoints that the error puts in the wrong order, then those of the pairs that drive differently beyond chance",
+        caption=f"in brackets: {found.confidence:.0%} bootstrap interval over checkpoints, {found.draws} resamples, seed {found.seed}; "
+        "wrong: pairs of checkpoints that the error puts in the wrong order; sure: of those that drive differently beyond chance",
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     table.add_column("error", no_wrap=True)
-    for column in ("Pearson", "Spearman", "Kendall"):
-        table.add_column(column, justify="right")
-    table.add_column("wrong", justify="right", no_wrap=True)
+    for column in ("Pearson", "Spearman", "Kendall", "wrong", "wrong, sure"):
+        table.add_column(column, justify="right", no_wrap=True)
     for states in (EXPERT_STATES, OWN_STATES):
         rows = [row for row in found.correlations if row.states == states and row.closed == "driving_score"]
         if rows:
             table.add_row(f"[b]on {STATES[states]}[/]")
         for row in rows:
-            three = (_coefficient(one) for one in (row.found.pearson, row.found.spearman, row.found.kendall))
-            wrong = f"{row.wrong}/{row.pairs}, {row.sure_wrong}/{row.sure}"
-            table.add_row(row.offline.replace("_", " "), *three, wrong, end_section=row is rows[-1])
+            pearson, kendall = ("–" if one.value is None else f"{one.value:+.2f}" for one in (row.found.pearson, row.found.kendall))
+            cells = (pearson, _coefficient(row.found.spearman), kendall, f"{row.wrong}/{row.pairs}", f"{row.sure_wrong}/{row.sure}")
+            table.add_row(row.offline.replace("_", " "), *cells, end_section=row is rows[-1])
     return table
 
 

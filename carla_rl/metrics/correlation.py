@@ -3,12 +3,11 @@
 The intervals draw the checkpoints: another ladder could have come out otherwise. With a dozen checkpoints they are wide, and say so.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, kendalltau, pearsonr, rankdata, spearmanr
+from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 Floats = NDArray[np.float64]
 
@@ -50,22 +49,10 @@ def coefficients(x: Floats, y: Floats, *, seed: int, resamples: int, confidence:
     if np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
         return Coefficients(len(x), nothing, nothing, nothing)
     values = (pearsonr(x, y).statistic, spearmanr(x, y).statistic, kendalltau(x, y).statistic)
-    many: tuple[Callable[[Floats, Floats, int], Floats], ...] = (_pearson, _spearman, _kendall)
-    found = []
-    for value, statistic in zip(values, many, strict=True):
-        drawn = bootstrap(
-            (x, y),
-            statistic,
-            paired=True,
-            vectorized=True,
-            n_resamples=resamples,
-            batch=max(1, 2_000_000 // len(x) ** 2),
-            confidence_level=confidence,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).bootstrap_distribution
-        found.append(Coefficient(float(value), *_bounds(np.asarray(drawn), confidence)))
-    return Coefficients(len(x), *found)
+    # the same draws for all: scipy's bootstrap would draw for each, and warn where a draw has no coefficient
+    rows = np.random.default_rng(seed).integers(len(x), size=(resamples, len(x)))
+    drawn = (_bounds(many(x[rows], y[rows]), confidence) for many in (_pearson, _spearman, _kendall))
+    return Coefficients(len(x), *(Coefficient(float(value), *bounds) for value, bounds in zip(values, drawn, strict=True)))
 
 
 def _bounds(drawn: Floats, confidence: float) -> tuple[float | None, float | None]:
@@ -77,20 +64,20 @@ def _bounds(drawn: Floats, confidence: float) -> tuple[float | None, float | Non
     return float(low), float(high)
 
 
-def _pearson(x: Floats, y: Floats, axis: int = -1) -> Floats:
+def _pearson(x: Floats, y: Floats) -> Floats:
     """Pearson's r along the last axis; NaN where one side is constant."""
-    a, b = x - x.mean(axis=axis, keepdims=True), y - y.mean(axis=axis, keepdims=True)
-    size = np.sqrt((a**2).sum(axis=axis) * (b**2).sum(axis=axis))
+    a, b = x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True)
+    size = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
     # a constant side is left with the rounding of its mean
-    flat = (np.ptp(x, axis=axis) == 0.0) | (np.ptp(y, axis=axis) == 0.0)
-    return np.where(flat, np.nan, (a * b).sum(axis=axis) / np.where(size > 0.0, size, 1.0))
+    flat = (np.ptp(x, axis=-1) == 0.0) | (np.ptp(y, axis=-1) == 0.0)
+    return np.where(flat, np.nan, (a * b).sum(axis=-1) / np.where(size > 0.0, size, 1.0))
 
 
-def _spearman(x: Floats, y: Floats, axis: int = -1) -> Floats:
-    return _pearson(rankdata(x, axis=axis), rankdata(y, axis=axis), axis)
+def _spearman(x: Floats, y: Floats) -> Floats:
+    return _pearson(rankdata(x, axis=-1), rankdata(y, axis=-1))
 
 
-def _kendall(x: Floats, y: Floats, axis: int = -1) -> Floats:
+def _kendall(x: Floats, y: Floats) -> Floats:
     """Tau-b along the last axis."""
     a, b = (np.sign(values[..., :, None] - values[..., None, :]) for values in (x, y))
     size = np.sqrt((a**2).sum(axis=(-2, -1)) * (b**2).sum(axis=(-2, -1)))

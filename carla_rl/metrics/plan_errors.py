@@ -127,12 +127,13 @@ def _along(plan: Floats, marks: Floats) -> Floats:
     points = np.concatenate((np.zeros((len(plan), 1, 2)), plan), axis=1)
     end = _directions(plan)[:, -1]
     way = np.concatenate((np.zeros((len(plan), 1)), np.cumsum(np.hypot(*np.moveaxis(np.diff(points, axis=1), -1, 0)), axis=1)), axis=1)
-    found = np.empty_like(plan)
-    for i in range(len(plan)):
-        for axis in (0, 1):
-            found[i, :, axis] = np.interp(marks[i], way[i], points[i, :, axis])
-        beyond = np.maximum(marks[i] - way[i, -1], 0.0)
-        found[i] += beyond[:, None] * end[i]
+    # the step of the path on which each mark lies; those beyond the end lie on the last
+    step = np.clip((way[:, None, :] <= marks[:, :, None]).sum(axis=-1) - 1, 0, plan.shape[1] - 1)
+    rows = np.arange(len(plan))[:, None]
+    length = way[rows, step + 1] - way[rows, step]
+    part = np.clip((marks - way[rows, step]) / np.where(length > 0.0, length, 1.0), 0.0, 1.0)[..., None]
+    beyond = np.maximum(marks - way[:, -1:], 0.0)[..., None]
+    found: Floats = points[rows, step] + (points[rows, step + 1] - points[rows, step]) * part + beyond * end[:, None]
     return found
 
 

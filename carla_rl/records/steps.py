@@ -162,13 +162,7 @@ def read_steps(path: Path) -> StepLog:
     Raises:
         UsageError: missing, truncated, not a step log, or of another version.
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such step log; evaluate with step logs kept") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path}: not a readable step log ({error}); it may be truncated, drive the episode again") from error
+    arrays = _arrays(path)
     try:
         meta = json.loads(str(arrays["meta"]))
         if meta["version"] != VERSION:
@@ -198,6 +192,36 @@ def read_steps(path: Path) -> StepLog:
         raise UsageError(f"{path}: not a step log of this program (lacks {error}); drive the episode again") from error
     except (ValueError, TypeError, IndexError) as error:
         raise UsageError(f"{path}: not a step log of this program ({error}); drive the episode again") from error
+
+
+def read_plans(path: Path) -> tuple[Float32, Float32 | None]:
+    """The plans (T, H, 2) of a log alone, and the expert's at the same states where it was asked: a fraction of what reading it all takes.
+
+    Raises:
+        UsageError: as `read_steps`.
+    """
+    arrays = _arrays(path, ("meta", "waypoints", "expert_waypoints"))
+    if "meta" not in arrays or "waypoints" not in arrays or json.loads(str(arrays["meta"])).get("version") != VERSION:
+        raise UsageError(f"{path}: not a step log of this program; drive the episode again")
+    plan, expert = arrays["waypoints"], arrays.get("expert_waypoints")
+    if expert is not None and expert.shape != plan.shape:
+        raise UsageError(f"{path}: holds plans {plan.shape} and expert's plans {expert.shape}; it was changed, drive the episode again")
+    return plan, expert
+
+
+def _arrays(path: Path, names: tuple[str, ...] | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of a log, all or some.
+
+    Raises:
+        UsageError: missing, truncated or no archive.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if names is None or name in names}
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such step log; evaluate with step logs kept") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path}: not a readable step log ({error}); it may be truncated, drive the episode again") from error
 
 
 def _state(ego: Any, facts: Any) -> dict[str, NDArray[Any]]:
