@@ -70,7 +70,8 @@ def _pearson(x: Floats, y: Floats) -> Floats:
     size = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
     # a constant side is left with the rounding of its mean
     flat = (np.ptp(x, axis=-1) == 0.0) | (np.ptp(y, axis=-1) == 0.0)
-    return np.where(flat, np.nan, (a * b).sum(axis=-1) / np.where(size > 0.0, size, 1.0))
+    # rounding may lead a hair beyond 1
+    return np.where(flat, np.nan, np.clip((a * b).sum(axis=-1) / np.where(size > 0.0, size, 1.0), -1.0, 1.0))
 
 
 def _spearman(x: Floats, y: Floats) -> Floats:

@@ -17,7 +17,9 @@ def test_the_exact_permutation_test_is_scipys() -> None:
     differences = np.random.default_rng(3).normal(0.4, 1.0, 10)
     units = Units(names(10), Sampling())
     mine = units.p_value(float(differences.sum()), units.swapped(differences[None])[0])
-    theirs = permutation_test((differences,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=np.inf, vectorized=True)
+    theirs = permutation_test(
+        (differences,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=np.inf, vectorized=True
+    )
     assert mine == pytest.approx(theirs.pvalue)
 
 
