@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 
-PANEL = (380, 320)
+PANEL = (380, 330)
 """Width and height of a panel, pixels."""
-MARGIN = (52, 34, 14, 46)
+MARGIN = (52, 48, 14, 46)
 """Left, top, right and bottom of a panel, pixels."""
 FINER = 2
 """Drawn so many times larger, then scaled down: smooth lines."""
@@ -21,6 +21,8 @@ LINE: Colour = (222, 226, 230)
 PAPER: Colour = (255, 255, 255)
 COLOURS: dict[str, Colour] = {"sft": (28, 113, 216), "rl": (230, 97, 0)}
 OTHER: Colour = (38, 162, 105)
+FAR = 0.5
+"""Where the least error is more than this share of the largest, the axis starts there."""
 COLUMNS = 4
 NAMES_A_ROW = 4
 
@@ -105,14 +107,15 @@ def _draw_panel(pen: _Pen, panel: Panel, left: int, top: int) -> None:
     x0, y0 = left + MARGIN[0], top + MARGIN[1]
     x1, y1 = left + PANEL[0] - MARGIN[2], top + PANEL[1] - MARGIN[3]
     pen.text(x0, top + 10, panel.title, 12, INK)
-    marks = ticks(0.0, max((mark.x for mark in panel.marks), default=1.0))
-    right = max(marks[-1], 1e-9)
+    values = [mark.x for mark in panel.marks] or [0.0, 1.0]
+    # errors that are all alike get an axis that does not start at zero
+    marks = ticks(0.0 if min(values) < FAR * max(values) else min(values), max(values))
 
     def place(x: float, y: float) -> tuple[float, float]:
-        return x0 + (x1 - x0) * x / right, y1 - (y1 - y0) * y / 100.0
+        return x0 + (x1 - x0) * (x - marks[0]) / (marks[-1] - marks[0]), y1 - (y1 - y0) * y / 100.0
 
     for value in (0, 20, 40, 60, 80, 100):
-        y = place(0.0, value)[1]
+        y = place(marks[0], value)[1]
         pen.line(x0, y, x1, y, LINE)
         pen.text(x0 - 6, y, str(value), 10, GREY, "rm")
     for mark in marks:
@@ -120,21 +123,24 @@ def _draw_panel(pen: _Pen, panel: Panel, left: int, top: int) -> None:
         pen.line(x, y0, x, y1, LINE)
         pen.text(x, y1 + 5, f"{mark:g}", 10, GREY, "ma")
     pen.text((x0 + x1) / 2, y1 + 22, panel.x_label, 11, INK, "ma")
-    pen.text(x0, y0 - 2, panel.y_label, 10, GREY, "ld")
+    pen.text(x0, y0 - 6, panel.y_label, 10, GREY, "ls")
     for one in panel.marks:
         x, y = place(one.x, one.y)
         pen.line(x, place(0, one.low)[1], x, place(0, one.high)[1], COLOURS.get(one.kind, OTHER), 1.2)
     for one in panel.marks:
         x, y = place(one.x, one.y)
         pen.mark(x, y, one.kind)
+    for one in panel.marks:
+        x, y = place(one.x, one.y)
         pen.text(x + 6, y - 2, str(one.number), 10, INK, "ls")
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """About five round numbers from `low` to just beyond `high`."""
+    """About five round numbers from `low` or just below to `high` or just above."""
     if high <= low:
         return [low, low + 1.0]
     raw = (high - low) / 4.0
     size = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * size for factor in (1.0, 2.0, 5.0, 10.0) if factor * size >= raw)
-    return [round(low + i * step, 12) for i in range(math.ceil((high - low) / step - 1e-9) + 1)]
+    step = next(factor * size for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * size >= raw * (1.0 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]

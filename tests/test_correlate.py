@@ -101,6 +101,7 @@ def test_tables_and_the_picture(study: Study) -> None:
     with pytest.raises(ValueError, match="finite"):
         draw_scatter("title", [Panel("a", "b", "c", (Mark(1, "sft", float("nan"), 1, 0, 2),))], [])
     assert ticks(0.0, 1.7) == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert ticks(0.79, 0.96) == [0.75, 0.8, 0.85, 0.9, 0.95, 1.0]
     assert ticks(0.0, 0.0) == [0.0, 1.0]
 
 
