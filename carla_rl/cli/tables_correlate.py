@@ -46,12 +46,12 @@ def correlation_table(found: Study) -> Table:
         pad_edge=False,
     )
     table.add_column("error", no_wrap=True)
-    for column in ("Pearson", "Spearman", "Kendall", "wrong", "wrong, sure"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("Pearson", "Spearman", "Kendall", "wrong", "sure"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
     for states in (EXPERT_STATES, OWN_STATES):
         rows = [row for row in found.correlations if row.states == states and row.closed == "driving_score"]
         if rows:
-            table.add_row(f"[b]on {STATES[states]}[/]")
+            table.add_row(f"[b]{STATES[states]}[/]")
         for row in rows:
             pearson, kendall = ("–" if one.value is None else f"{one.value:+.2f}" for one in (row.found.pearson, row.found.kendall))
             cells = (pearson, _coefficient(row.found.spearman), kendall, f"{row.wrong}/{row.pairs}", f"{row.sure_wrong}/{row.sure}")
