@@ -42,21 +42,23 @@ def bench_compare(episodes: int, tell: Callable[[str], None]) -> dict[str, Any]:
         paths = [write_made_up(Path(folder), name, episodes, seed) for seed, name in enumerate(("made-up-a", "made-up-b"))]
         size = sum(file.stat().st_size for path in paths for file in path.iterdir())
         tell("comparing them in a fresh process")
-        began = time.monotonic()
+        began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             (sys.executable, "-m", "carla_rl", "compare", *map(str, paths), "--json"), capture_output=True, text=True, check=False
         )
         seconds = time.monotonic() - began
     if done.returncode:
         raise RunFailure(f"the comparison ended with exit code {done.returncode}: {done.stderr.strip()}")
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
     # of all children; the comparison is the largest. Linux counts KiB, macOS bytes
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = children.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
         "machine": describe_machine(),
         "episodes": episodes,
         "pairs": json.loads(done.stdout)["pairs"],
         "bytes_read": size,
         "seconds": round(seconds, 2),
+        "cpu_seconds": round(children.ru_utime + children.ru_stime - used.ru_utime - used.ru_stime, 2),
         "peak_bytes": peak,
         "aims": {"seconds": AIM_S, "peak_bytes": AIM_BYTES},
     }

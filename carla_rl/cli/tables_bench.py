@@ -62,9 +62,9 @@ def pendulum_tables(found: Mapping[str, Any]) -> Parts:
 def compare_lines(found: Mapping[str, Any]) -> Parts:
     """The parts of `carla-rl bench compare`."""
     yield (
-        f"{found['pairs']:,} pairs ({found['bytes_read'] / 1e6:.0f} MB of records) compared in {found['seconds']:.1f} s with at most "
-        f"{found['peak_bytes'] / 1e6:.0f} MB; the aim is {found['aims']['seconds']:.0f} s and {found['aims']['peak_bytes'] / 1e6:.0f} MB "
-        "for 10,000"
+        f"{found['pairs']:,} pairs ({found['bytes_read'] / 1e6:.0f} MB of records) compared in {found['seconds']:.1f} s "
+        f"({found['cpu_seconds']:.1f} s of processor time) with at most {found['peak_bytes'] / 1e6:.0f} MB; the aim is "
+        f"{found['aims']['seconds']:.0f} s and {found['aims']['peak_bytes'] / 1e6:.0f} MB for 10,000"
     )
 
 
