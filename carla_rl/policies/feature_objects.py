@@ -32,6 +32,8 @@ _CORRIDOR_MARGIN_M = 1.5
 """An object is in the corridor where its box comes this close to the route's line: half an ego and half a metre."""
 _HARMLESS = 15.0
 """Closeness (m, see `_closeness`) from which an object no longer matters."""
+_CLOSING_MPS = 2.0
+"""What comes from behind in the ego's own lane is told of only where it closes in faster than this."""
 _FORESIGHT_S = 10.0
 _SLOWEST_MPS = 2.0
 """An ego that stands is taken to drive this when it is asked when it will be somewhere."""
@@ -126,7 +128,7 @@ def _place(objects: F32, route: F32, speed: float, placed: F64, score: F64) -> N
         if in_corridor and s > 0.0:
             score[0, k] = s
         stands_aside = not in_corridor and abs(float(objects[k, _SPEED])) < 0.05 and int(objects[k, _KIND]) != _PEDESTRIAN
-        follows = in_corridor and s < 0.0 and cos > 0.8
+        follows = in_corridor and s < 0.0 and cos > 0.8 and vs - speed < _CLOSING_MPS
         if (in_corridor and s > 0.0) or not (stands_aside or follows or closeness > _HARMLESS):
             score[1, k] = closeness
 
