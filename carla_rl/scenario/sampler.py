@@ -34,6 +34,12 @@ class Curriculum(Config):
     trigger_share: float = Field(
         default=0.0, ge=0, le=1, description="share of the mid-route starts that lie shortly before one of the episode's triggers"
     )
+    time_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=300,
+        description="s of driving after which an episode is cut off, no fault, if its suite does not do so earlier; none: as the suite says",
+    )
     traffic_start: float = Field(default=1.0, ge=0, le=1, description="share of each episode's background traffic at the start")
     traffic_until: float = Field(
         default=0.5, gt=0, le=1, description="share of the training over which the traffic grows to the whole, linearly"
@@ -113,6 +119,10 @@ class TrainingSampler:
             traffic = episode.scenario.traffic
             thinned = {name: round(draw.traffic * getattr(traffic, name)) for name in ("vehicles", "pedestrians")}
             episode = replace(episode, scenario=episode.scenario.model_copy(update={"traffic": traffic.model_copy(update=thinned)}))
+        limit, own = self._curriculum.time_limit_s, episode.scenario.rules.time_limit_s
+        if limit is not None and (own is None or limit < own):
+            rules = episode.scenario.rules.model_copy(update={"time_limit_s": limit})
+            episode = replace(episode, scenario=episode.scenario.model_copy(update={"rules": rules}))
         return replace(episode, repetition=draw.number + 1, start_m=draw.start_m)
 
     def learn(self, scenario_id: str, success: bool) -> None:

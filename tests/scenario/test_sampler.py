@@ -6,7 +6,7 @@ import pytest
 
 from carla_rl.errors import UsageError
 from carla_rl.roads.route import Route
-from carla_rl.scenario.model import Episode, Scenario, ScriptedActor, Traffic
+from carla_rl.scenario.model import Episode, Rules, Scenario, ScriptedActor, Traffic
 from carla_rl.scenario.sampler import FORGETTING, MID_ROUTE_SHARE, Curriculum, TrainingSampler, kind_of
 
 LINE = np.linspace(0.0, 200.0, 201)
@@ -73,6 +73,20 @@ def test_half_of_the_starts_before_triggers_and_none_where_there_are_none() -> N
     plain = TrainingSampler(EPISODES, seed=0, mid_route=1.0, curriculum=Curriculum(trigger_share=1.0))
     uniform = TrainingSampler(EPISODES, seed=0, mid_route=1.0)
     assert [plain.next().start_m for _ in range(50)] == [uniform.next().start_m for _ in range(50)]
+
+
+def test_an_episode_is_cut_off_early_but_never_later_than_its_suite_says() -> None:
+    rules = Rules(time_limit_s=100.0, blocked_after_s=7.0)
+    ruled = replace(EPISODES[0], scenario=EPISODES[0].scenario.model_copy(update={"rules": rules}))
+    limits = {
+        limit: [
+            TrainingSampler([episode], seed=0, curriculum=Curriculum(time_limit_s=limit)).next().scenario.rules
+            for episode in (ruled, EPISODES[0])
+        ]
+        for limit in (None, 75.0, 150.0)
+    }
+    assert [[rules.time_limit_s for rules in pair] for pair in limits.values()] == [[100.0, None], [75.0, 75.0], [100.0, 150.0]]
+    assert limits[75.0][0].blocked_after_s == 7.0
 
 
 def test_bad_arguments() -> None:
