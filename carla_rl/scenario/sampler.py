@@ -38,7 +38,7 @@ class Curriculum(Config):
         default=None,
         gt=0,
         le=300,
-        description="s of driving after which an episode is cut off, no fault, if its suite does not do so earlier; none: as the suite says",
+        description="s of driving after which an episode is cut off, no fault, unless its suite does so earlier; none: as it says",
     )
     traffic_start: float = Field(default=1.0, ge=0, le=1, description="share of each episode's background traffic at the start")
     traffic_until: float = Field(
