@@ -16,6 +16,7 @@ from carla_rl.cli import (
     commands_data,
     commands_demo,
     commands_evaluate,
+    commands_pictures,
     commands_results,
     commands_settings,
     commands_train,
@@ -60,6 +61,7 @@ app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluat
 app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("settings", rich_help_panel="Closed loop")(commands_settings.settings)
 app.command("compare", rich_help_panel="Results")(commands_results.compare)
+app.command("report", rich_help_panel="Results")(commands_pictures.report)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)
