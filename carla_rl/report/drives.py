@@ -80,4 +80,5 @@ def _actors(log: StepLog) -> list[Table]:
 def _thinned(route: NDArray[np.float32]) -> NDArray[np.float32]:
     """Every second point of a route and its last one: x, y, half width."""
     rows = np.unique(np.concatenate((np.arange(0, len(route), 2), [len(route) - 1])))
-    return route[rows][:, [0, 1, 3]]
+    thin: NDArray[np.float32] = route[rows][:, [0, 1, 3]]
+    return thin

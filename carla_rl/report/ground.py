@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.report.pack import Table, pack
-from carla_rl.roads.network import RoadNetwork, Right
+from carla_rl.roads.network import Right, RoadNetwork
 
 SIMPLIFY_M = 0.08
 """Largest distance between an outline and its simplified form."""
@@ -82,9 +82,7 @@ def make_ground(network: RoadNetwork, places: NDArray[np.floating]) -> Ground:
 def pack_ground(ground: Ground) -> str:
     """For a page: `static/world.js` draws it."""
     lanes = ground.lanes
-    about = [
-        (lane.kind, len(lane.left), len(lane.right), lane.left_marking, lane.right_marking, int(lane.in_junction)) for lane in lanes
-    ]
+    about = [(lane.kind, len(lane.left), len(lane.right), lane.left_marking, lane.right_marking, int(lane.in_junction)) for lane in lanes]
     edges = [points for lane in lanes for points in (lane.left, lane.right)]
     return pack(
         (

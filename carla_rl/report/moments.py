@@ -66,7 +66,8 @@ def plan_errors(log: StepLog) -> Floats | None:
     """(T,) m: mean distance of the plan's waypoints from the expert's at the same state; None where the log lacks the expert's plans."""
     if log.expert_waypoints is None or log.expert_waypoints.shape != log.waypoints.shape:
         return None
-    return np.linalg.norm(log.waypoints.astype(np.float64) - log.expert_waypoints, axis=-1).mean(axis=-1)
+    errors: Floats = np.linalg.norm(log.waypoints.astype(np.float64) - log.expert_waypoints, axis=-1).mean(axis=-1)
+    return errors
 
 
 def correction(log: StepLog) -> Floats | None:

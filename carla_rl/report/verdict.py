@@ -87,7 +87,10 @@ def _reason(item: Mapping[str, Any]) -> str:
 def _would_ade_have_told(a: Run, b: Run, score: Difference, ade: Difference | None) -> list[str]:
     if ade is None:
         return ["ADE was not measured in both runs, so it says nothing here."]
-    shown = f"its plans are {abs(ade.difference):.2f} m {'farther from' if ade.difference > 0 else 'nearer to'} the expert's at the states visited"
+    if ade.a == 0.0 or ade.b == 0.0:
+        return ["ADE says nothing here: one of the two is the expert itself, against whose plans ADE is measured."]
+    where = "farther from" if ade.difference > 0 else "nearer to"
+    shown = f"its plans are {abs(ade.difference):.2f} m {where} the expert's at the states visited"
     says, drove = _sign(ade), _sign(score)
     if not drove or says is None:
         opinion = f"ADE cannot be judged by a driving score that is undecided ({shown})"

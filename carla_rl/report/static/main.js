@@ -34,6 +34,7 @@ function start() {
   }
   showTables();
   showCurves();
+  openFromAddress();
   showAll();
   window.addEventListener("resize", () => mapState.redraw?.());
 }

@@ -35,6 +35,7 @@ async function openPlayer(id, at = null, run = null) {
     show();
     if (at !== null) seekMoment(run, at);
     else seek(0);
+    remember();
   } catch (error) {
     player.sides = [];
     $("p-views").replaceChildren(el("p", { class: "note warn" }, error.message));
@@ -89,7 +90,7 @@ function showMoments() {
   const list = moments();
   $("p-moments").replaceChildren(el("h3", {}, list.length ? "Infractions" : "No infraction"),
     ...list.map((found) => {
-      found.button = el("button", { type: "button", class: "moment", style: `border-left-color: var(--run${Math.min(found.side.run, 5)})`, onclick: () => { stop(); seek(found.t - 0.001); } },
+      found.button = el("button", { type: "button", class: "moment", style: `border-left-color: var(--run${Math.min(found.side.run, 5)})`, onclick: () => { stop(); seek(found.t); } },
         el("b", {}, `${R.runs[found.side.run].letter} ${words(found.item.kind)}`), ` at ${clock(found.item.t)}`, el("small", {}, what(found.item)));
       return found.button;
     }),
@@ -104,6 +105,7 @@ function seekMoment(run, t) {
 function seek(t) {
   player.t = clamp(t, 0, player.end);
   redraw();
+  if (!player.playing) remember();
 }
 
 function redraw() {
@@ -153,6 +155,25 @@ function drawLine() {
   ctx.fillRect(x(player.t) - 1, 0, 2, height);
 }
 
+// The moment stands in the address, so that it can be kept or passed on.
+function remember() {
+  clearTimeout(player.remembering);
+  // not at every move of a finger: browsers refuse addresses that change that fast
+  player.remembering = setTimeout(writeAddress, 150);
+}
+
+function writeAddress() {
+  const open = $("player").open && player.id !== null;
+  history.replaceState(null, "", open ? `#play=${encodeURIComponent(player.id)}&vs=${state.candidate}&t=${player.t.toFixed(2)}` : location.pathname + location.search);
+}
+
+function openFromAddress() {
+  const told = new URLSearchParams(location.hash.slice(1)), id = told.get("play"), candidate = Number(told.get("vs"));
+  if (!id || !R.runs.length) return;
+  if (candidate > 0 && candidate < R.runs.length) { state.candidate = candidate; $("candidate").value = candidate; }
+  if (episodeOf[state.candidate].has(id) || episodeOf[0].has(id)) openPlayer(id, Number(told.get("t")) || 0, state.candidate);
+}
+
 function frameStep(now) {
   if (!player.playing) return;
   player.t += ((now - player.last) / 1000) * Number($("p-speed").value);
@@ -169,7 +190,7 @@ function play() {
   player.last = performance.now();
   requestAnimationFrame(frameStep);
 }
-function stop() { player.playing = false; redraw(); }
+function stop() { player.playing = false; redraw(); remember(); }
 function step(seconds) { stop(); seek(player.t + seconds); }
 function decision() { const d = lead().drive; return d.t[1] - d.t[0]; }
 function zoom(factor) { player.view.metres = clamp(player.view.metres * factor, 0.03, 1.2); redraw(); }
@@ -211,7 +232,7 @@ function setUpPlayer() {
   $("p-close").onclick = () => $("player").close();
   $("p-help-button").onclick = () => { $("p-help").hidden = !$("p-help").hidden; };
   $("p-sync").onchange = () => { if (player.sides.length) { measure(); showMoments(); seek(player.t); } };
-  $("player").addEventListener("close", () => { stop(); player.id = null; });
+  $("player").addEventListener("close", () => { player.id = null; stop(); });
   const scrub = (event) => { const box = $("p-line").getBoundingClientRect(); stop(); seek(((event.clientX - box.left - 8) / (box.width - 16)) * player.end); };
   $("p-line").addEventListener("pointerdown", (event) => { $("p-line").setPointerCapture(event.pointerId); scrub(event); });
   $("p-line").addEventListener("pointermove", (event) => { if (event.buttons) scrub(event); });

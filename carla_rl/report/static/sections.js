@@ -67,7 +67,7 @@ function showAde() {
     if (changes.length) {
       const x = span([0, ...changes.map((p) => p.x)]), y = span([0, ...changes.map((p) => p.y)], 0.12), b = R.runs[state.candidate].letter;
       charts.push(el("div", {}, el("h3", {}, `The same episode, ${b} less A`), scatter({ x, y, xName: "change of ADE, m", yName: "change of score", title: "Change of ADE against change of driving score", zero: true,
-        corners: [[x[1], y[1] - (y[1] - y[0]) * 0.05, "end", "ADE says worse, drove better"], [x[0], y[0] + (y[1] - y[0]) * 0.02, "start", "ADE says better, drove worse"]] }, changes)));
+        corners: [[x[1], y[1] - (y[1] - y[0]) * 0.05, "end", "ADE says worse, drove better"], [x[0] + (x[1] - x[0]) * 0.03, y[0] + (y[1] - y[0]) * 0.03, "start", "ADE says better, drove worse"]] }, changes)));
     }
   }
   $("scatters").replaceChildren(...charts);

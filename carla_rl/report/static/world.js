@@ -100,6 +100,19 @@ function drawBox(ctx, x, y, yaw, halfLength, halfWidth, colour) {
 
 const ACTORS = ["", "#7f8ea3", "#e5397f", "#8b6b4a", "#c98a1b", "#e02d2d"];
 
+// Pedestrians are discs, never too small to see.
+function drawActor(ctx, actor, scale) {
+  const colour = ACTORS[actor.kind] || ACTORS[1];
+  if (actor.kind !== 2) return drawBox(ctx, actor.x, actor.y, actor.yaw, actor.halfLength, actor.halfWidth, colour);
+  ctx.fillStyle = colour;
+  ctx.strokeStyle = "rgba(0,0,0,.75)";
+  ctx.lineWidth = 1 / scale;
+  ctx.beginPath();
+  ctx.arc(actor.x, actor.y, Math.max(actor.halfLength, 4.5 / scale), 0, 7);
+  ctx.fill();
+  ctx.stroke();
+}
+
 // One instant of a drive, seen from above: `view` has metres per pixel, `north`, and what to show.
 function drawWorld(canvas, town, drive, at, view, run) {
   const { ctx, width, height } = context(canvas);
@@ -121,10 +134,18 @@ function drawWorld(canvas, town, drive, at, view, run) {
     drawStops(ctx, town, drive.lightsAt(at));
   }
   drive.drawTrail(ctx, at, css("--run" + Math.min(run, 5)));
-  for (const actor of drive.actorsAt(at)) drawBox(ctx, actor.x, actor.y, actor.yaw, actor.halfLength, actor.halfWidth, ACTORS[actor.kind] || ACTORS[1]);
+  for (const actor of drive.actorsAt(at)) drawActor(ctx, actor, scale);
   for (const item of drive.episode.infractions) drawMark(ctx, item, 7 / scale, view.north ? 0 : pose.yaw - Math.PI / 2, item.t <= drive.time(at) + 0.05);
   drawBox(ctx, pose.x, pose.y, pose.yaw, 2.45, 1.06, css("--run" + Math.min(run, 5)));
   drive.drawPlans(ctx, at, view.show, scale);
+  // a ring around what is happening now
+  for (const item of drive.episode.infractions) if (Math.abs(item.t - drive.time(at)) < 0.75) {
+    ctx.strokeStyle = css(kindOf(item.kind)[1]);
+    ctx.lineWidth = 3 / scale;
+    ctx.beginPath();
+    ctx.arc(item.x, item.y, 30 / scale, 0, 7);
+    ctx.stroke();
+  }
   ctx.restore();
 }
 
