@@ -49,6 +49,8 @@ def learning_curves(run: Run) -> list[dict[str, Any]]:
 def _curve(title: str, unit: str, rows: Sequence[Mapping[str, Any]], name: str, most: int | None) -> dict[str, Any]:
     known = [(float(row["decisions"]), float(row[name])) for row in rows if row.get(name) is not None]
     x, y = np.array(known, np.float64).reshape(-1, 2).T
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError(f"{name} holds what is no number")
     if most is not None and len(x) > most:
         parts = np.array_split(np.arange(len(x)), most)
         x, y = (np.array([values[part].mean() for part in parts]) for values in (x, y))

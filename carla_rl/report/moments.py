@@ -2,7 +2,7 @@
 before each infraction. Pure readers of a `StepLog`.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,14 +49,19 @@ def scores_so_far(log: StepLog, score: str) -> Floats:
     """
     formula = definition(score)
     out = np.empty(len(log.t))
+    waiting = deque(sorted(log.events, key=seconds))
+    counts: Counter[Infraction] = Counter()
+    shares: tuple[float, ...] = ()
+    known_outside = 0.0
     for row, t in enumerate(log.t.tolist()):
-        past = [event for event in log.events if seconds(event) <= t + 1e-6]
-        counts = Counter(event.kind for event in past)
-        shares = tuple(event.value for event in past if event.kind is Infraction.MIN_SPEED)
-        if log.outside_share is not None:
-            outside = float(log.outside_share[row])
-        else:
-            outside = max((event.value for event in past if event.kind is Infraction.OUTSIDE_ROUTE_LANES), default=0.0)
+        while waiting and seconds(waiting[0]) <= t + 1e-6:
+            event = waiting.popleft()
+            counts[event.kind] += 1
+            if event.kind is Infraction.MIN_SPEED:
+                shares += (event.value,)
+            elif event.kind is Infraction.OUTSIDE_ROUTE_LANES:
+                known_outside = event.value
+        outside = known_outside if log.outside_share is None else float(log.outside_share[row])
         completion = min(max(float(log.facts[row, 0]), 0.0), 1.0)
         out[row] = formula.score(Drive(completion, counts, outside, shares)).score_composed
     return out

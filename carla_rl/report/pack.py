@@ -53,7 +53,7 @@ def pack(tables: Iterable[Table]) -> str:
         )
         streams.append(_varints(whole.ravel()))
     told = json.dumps(header, separators=(",", ":")).encode()
-    return base64.b64encode(zlib.compress(len(told).to_bytes(4, "little") + told + b"".join(streams), 9)).decode()
+    return base64.b64encode(zlib.compress(len(told).to_bytes(4, "little") + told + b"".join(streams), 7)).decode()
 
 
 def unpack(text: str) -> dict[str, NDArray[np.float64]]:

@@ -14,6 +14,13 @@ from carla_rl.report.facts import read_sources
 from carla_rl.report.page import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+COLOURS = """(() => {
+  const canvas = document.querySelector("#p-views canvas");
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data, seen = new Set();
+  for (let i = 0; i < data.length; i += 4) seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  return seen.size;
+})()"""
+"""How many colours the first view shows."""
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 
 
@@ -115,10 +122,7 @@ def test_the_player_plays_both_drives(browser: Any, report: Path, tmp_path: Path
     page.locator("#p-play").click()
     page.wait_for_function("document.getElementById('p-play').textContent === '▶' && player.t > 1")
     # the picture is not of one colour: ground, plans and ego are there
-    colours = page.evaluate(
-        "(() => { const c = document.querySelector('#p-views canvas'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
-        " const s = new Set(); for (let i = 0; i < d.length; i += 4) s.add((d[i] << 16) | (d[i + 1] << 8) | d[i + 2]); return s.size; })()"
-    )
+    colours = page.evaluate(COLOURS)
     assert colours > 20
     page.keyboard.press("j")
     page.wait_for_function("document.getElementById('p-name').textContent === 'line/2#0'")

@@ -1,7 +1,7 @@
 // The player: one or two drives of an episode from above, their infractions on a time line, plots.
 const player = {
   sides: [], t: 0, end: 1, playing: false, last: 0, id: null, plots: null, towns: null,
-  view: { metres: 0.13, north: false, show: { plan: true, sft: true, expert: false, delta: true } },
+  view: { metres: 0.11, north: false, show: { plan: true, sft: true, expert: false, delta: true } },
 };
 
 const lead = () => player.sides[player.sides.length - 1];
