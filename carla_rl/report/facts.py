@@ -88,7 +88,9 @@ def facts(sources: Sources) -> dict[str, Any]:
 
 def _simulators(sources: Sources) -> list[str]:
     """One honest line for each simulator that made numbers here."""
-    return list(dict.fromkeys(f"{run.simulator.name}: {run.simulator.description}" for run in (*sources.evaluations, *sources.trainings)))
+    made_by = [run.simulator for run in (*sources.evaluations, *sources.trainings)]
+    lines = [one.description if one.description.startswith(one.name) else f"{one.name}: {one.description}" for one in made_by]
+    return list(dict.fromkeys(lines))
 
 
 def _warnings(sources: Sources) -> list[str]:

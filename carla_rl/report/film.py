@@ -108,6 +108,8 @@ def _encode(
 def write_strip(drive: Drive, out: Path) -> int:
     """Write a .png of the key moments: the start, each infraction (BEFORE_S before it and when it happened), the end; returns how many.
 
+    A drive without infraction shows its hardest braking instead.
+
     Raises:
         UsageError: the place cannot be written.
     """
@@ -116,6 +118,9 @@ def write_strip(drive: Drive, out: Path) -> int:
     painter = _painter(drive)
     scores = scores_so_far(log, DEFAULT_SCORE)
     tiles = [tile(painter.draw(instants.at(0.0)), "start", f"{drive.caption.policy}", TILE)]
+    if not log.events:
+        hardest = float(log.t[int(np.argmin(log.ego[:, 5]))])
+        tiles.append(tile(painter.draw(instants.at(hardest)), f"{hardest:.1f} s: hardest braking", f"{log.ego[:, 5].min():.1f} m/s2", TILE))
     for event in log.events[:MOST_EVENTS]:
         t, told = min(seconds(event), instants.end), before(log, event)
         early = max(t - BEFORE_S, 0.0)

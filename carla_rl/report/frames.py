@@ -21,6 +21,8 @@ DIM: Colour = (168, 164, 156)
 BACK: Colour = (34, 28, 24)
 BAR: Colour = (70, 62, 56)
 GOOD: Colour = (120, 200, 90)
+WIDEST_M = 4.0
+"""Correction that fills its bar."""
 ALARM_S = 0.75
 """How long before and after an infraction it is shown."""
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -44,8 +46,10 @@ class FrameMaker:
         self._scores = scores_so_far(log, score)
         self._correction = correction(log)
         self._top_speed = max(float(log.ego[:, 3].max()), float(log.facts[:, 2].max()), 1.0)
-        self._still = np.full((SIZE, SIZE + PANEL, 3), BACK, np.uint8)
+        self._still = np.full((SIZE, PANEL, 3), BACK, np.uint8)
         self._write_still(caption)
+        # most of the panel is the same for all frames of a decision
+        self._decided, self._panel = -1, self._still
 
     def make(self, now: Instant, camera: Image | None = None) -> Image:
         """The frame (SIZE, SIZE + PANEL, 3) BGR; `camera` goes into the bird's-eye view's corner."""
@@ -56,14 +60,16 @@ class FrameMaker:
         if camera is not None:
             height, width = camera.shape[:2]
             view[6 : 6 + height, SIZE - width - 6 : SIZE - 6] = camera
-        frame = self._still.copy()
-        frame[:, :SIZE] = view
-        self._write_panel(frame[:, SIZE:], now)
+        if now.decision != self._decided:
+            self._decided, self._panel = now.decision, self._still.copy()
+            self._write_decision(self._panel, now.decision)
+        frame = np.concatenate((view, self._panel), axis=1)
+        self._write_now(frame[:, SIZE:], now)
         return frame
 
     def _write_still(self, caption: Caption) -> None:
         """What is the same on all frames."""
-        panel = self._still[:, SIZE:]
+        panel = self._still
         _text(panel, caption.policy[:34], (14, 30), 0.55, INK)
         _text(panel, caption.episode[:38], (14, 52), 0.45, DIM)
         _text(panel, caption.simulator[:38], (14, 72), 0.45, DIM)
@@ -76,25 +82,27 @@ class FrameMaker:
             _text(panel, name, (x + 24, SIZE - 11), 0.45, INK)
             x += 40 + 9 * len(name)
 
-    def _write_panel(self, panel: Image, now: Instant) -> None:
-        log, i = self._log, now.decision
+    def _write_decision(self, panel: Image, i: int) -> None:
+        """What a decision sets."""
+        log = self._log
         throttle, steer, brake = log.control[i].tolist()
-        score, limit = float(self._scores[min(int(now.row + 1e-6), len(self._scores) - 1)]), float(log.facts[i, 2])
-        _text(panel, f"{now.t:6.1f} s", (10, 100), 0.55, INK)
-        _text(panel, f"score so far {score:5.1f}", (112, 100), 0.55, INK)
-        _bar(panel, 106, f"speed {now.speed:.1f} m/s", now.speed / self._top_speed, PLAN, limit / self._top_speed)
-        _bar(panel, 142, f"route {100.0 * float(log.facts[i, 0]):.0f} %", float(log.facts[i, 0]), DIM)
+        completion = float(log.facts[i, 0])
+        _bar(panel, 142, f"route {100.0 * completion:.0f} %", completion, DIM)
         _bar(panel, 178, "throttle", throttle, GOOD)
         _bar(panel, 214, "brake", brake, ALARM)
         _middle_bar(panel, 250, "steer", -steer, PLAN)
         if self._correction is not None:
             forward, left = self._correction[i].tolist()
-            _middle_bar(panel, 286, f"delta forward {forward:+.2f} m", forward / 4.0, SFT)
-            _middle_bar(panel, 322, f"delta left {left:+.2f} m", -left / 4.0, SFT)
-        self._write_line(panel, now)
+            _middle_bar(panel, 286, f"delta forward {forward:+.2f} m", forward / WIDEST_M, SFT)
+            _middle_bar(panel, 322, f"delta left {left:+.2f} m", -left / WIDEST_M, SFT)
 
-    def _write_line(self, panel: Image, now: Instant) -> None:
-        """The time line with the infractions."""
+    def _write_now(self, panel: Image, now: Instant) -> None:
+        """What changes all the time, and the time line with the infractions."""
+        score = float(self._scores[min(int(now.row + 1e-6), len(self._scores) - 1)])
+        _text(panel, f"{now.t:6.1f} s", (10, 100), 0.55, INK)
+        _text(panel, f"score so far {score:5.1f}", (112, 100), 0.55, INK)
+        limit = float(self._log.facts[now.decision, 2]) / self._top_speed
+        _bar(panel, 106, f"speed {now.speed:.1f} m/s", now.speed / self._top_speed, PLAN, limit)
         end, y, left, right = max(float(self._log.t[-1]), 1e-3), 378, 14, PANEL - 14
         cv2.line(panel, (left, y), (right, y), BAR, 4, cv2.LINE_AA)
         x = round(left + (right - left) * now.t / end)

@@ -7,7 +7,9 @@ import pytest
 from report_parts import HIT, line_log, make_run
 from small_roads import crossing, straight
 
+from carla_rl.build import Networks
 from carla_rl.cli.app import run
+from carla_rl.report.camera import LoggedCamera
 from carla_rl.report.film import Drive, write_film, write_strip
 from carla_rl.report.frames import PANEL, SIZE, Caption
 from carla_rl.report.ground import make_ground
@@ -76,6 +78,18 @@ def test_a_strip_has_the_key_moments(tmp_path: Path) -> None:
     picture = cv2.imread(str(tmp_path / "a.png"))
     assert picture is not None
     assert picture.shape[1] == 4 * 320
+
+
+def test_a_clean_drive_shows_its_hardest_braking(tmp_path: Path) -> None:
+    assert write_strip(Drive(line_log(), straight(), CAPTION), tmp_path / "a.png") == 3
+
+
+def test_the_camera_of_the_toy_is_drawn_again() -> None:
+    log = line_log()
+    picture = LoggedCamera(log, Networks()("roundabout"))(Instants(log).at(1.0))
+    assert picture.shape == (110, 176, 3)
+    # sky above, ground below
+    assert picture[5].mean(axis=0)[0] > picture[-5].mean(axis=0)[0]
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

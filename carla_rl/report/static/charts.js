@@ -1,4 +1,6 @@
 // Line charts and scatters in SVG.
+const MOST_MARKS = 3000;
+
 function ticks(low, high, count) {
   if (!(high > low)) return [low];
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
@@ -40,7 +42,10 @@ function scatter(options, points, crosses = []) {
     for (const [x, y, anchor, text] of options.corners)
       svg.append(el("svg:text", { x: px(x), y: py(y), "text-anchor": anchor }, text));
   }
-  for (const p of points) {
+  // more marks than that only slow the page down: every nth is shown
+  const every = Math.ceil(points.length / MOST_MARKS);
+  if (every > 1) svg.append(el("svg:text", { x: px(options.x[1]), y: 10, "text-anchor": "end" }, `every ${every}th of ${points.length} shown`));
+  for (const p of points.filter((_, i) => i % every === 0)) {
     const mark = el("svg:circle", { class: "mark", cx: px(p.x), cy: py(p.y), r: 4.5, fill: `var(--run${p.run})`, "fill-opacity": 0.55, stroke: `var(--run${p.run})`, onclick: p.open });
     mark.append(el("svg:title", {}, p.title));
     svg.append(mark);

@@ -22,12 +22,13 @@ async function showPlaces() {
   $("map-legend").replaceChildren(...sides.map((run) => el("span", {}, dot(run), `${runName(run)}: ${infractionsIn(mapState.town).filter((one) => one.run === run).length}`)), ...Object.entries(KINDS).map(([kind, [letter]]) => el("span", {}, `${letter} ${words(kind)}`)));
   const wanted = mapState.town, town = await townOf(wanted);
   if (wanted !== mapState.town) return;
-  const canvas = el("canvas", { role: "img", "aria-label": `Infractions on the map of ${wanted}`, style: "width:100%;height:100%;display:block;cursor:grab" });
+  const canvas = el("canvas", { role: "img", "aria-label": `Infractions on the map of ${wanted}` });
   $("map").replaceChildren(canvas);
   const marks = infractionsIn(wanted), points = marks.map(({ item }) => [item.x, item.y]);
   const box = town ? town.box : points.length ? [Math.min(...points.map((p) => p[0])) - 50, Math.min(...points.map((p) => p[1])) - 50, Math.max(...points.map((p) => p[0])) + 50, Math.max(...points.map((p) => p[1])) + 50] : [0, 0, 1, 1];
   const size = canvas.getBoundingClientRect();
   const camera = { x: (box[0] + box[2]) / 2, y: (box[1] + box[3]) / 2, scale: 0.94 * Math.min(size.width / (box[2] - box[0]), size.height / (box[3] - box[1])) };
+  $("map-zoom").replaceChildren(...[["+", 1.4], ["−", 1 / 1.4]].map(([label, factor]) => el("button", { type: "button", "aria-label": factor > 1 ? "closer" : "farther", onclick: () => { camera.scale = clamp(camera.scale * factor, 0.05, 40); mapState.redraw(); } }, label)));
   mapState.redraw = () => drawPlaces(canvas, town, marks, camera);
   handleMap(canvas, camera, marks);
   mapState.redraw();
@@ -80,7 +81,8 @@ function handleMap(canvas, camera, marks) {
     camera.scale = scale;
     mapState.redraw();
   };
-  canvas.addEventListener("wheel", (event) => { event.preventDefault(); zoomAt(event.clientX, event.clientY, event.deltaY > 0 ? 1 / 1.15 : 1.15); }, { passive: false });
+  // without Ctrl the wheel scrolls the page
+  canvas.addEventListener("wheel", (event) => { if (!event.ctrlKey && !event.metaKey) return; event.preventDefault(); zoomAt(event.clientX, event.clientY, event.deltaY > 0 ? 1 / 1.15 : 1.15); }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); fingers.set(event.pointerId, event); moved = 0; });
   canvas.addEventListener("pointermove", (event) => {
     const old = fingers.get(event.pointerId);

@@ -1,6 +1,6 @@
 // The player: one or two drives of an episode from above, their infractions on a time line, plots.
 const player = {
-  sides: [], t: 0, end: 1, playing: false, last: 0, id: null, plots: null, towns: null,
+  sides: [], moments: [], t: 0, end: 1, playing: false, last: 0, id: null, plots: null, towns: null,
   view: { metres: 0.11, north: false, show: { plan: true, sft: true, expert: false, delta: true } },
 };
 
@@ -21,7 +21,7 @@ async function openPlayer(id, at = null, run = null) {
   if (!$("player").open) $("player").showModal();
   $("p-name").textContent = id;
   const about = b || a;
-  $("p-sub").textContent = [about.town, `${about.length_m.toFixed(0)} m`, about.scripted.map(spaced).join(", "), R.simulators.map((line) => line.split(":")[0]).join(", ") + " simulator"].filter(Boolean).join(" · ");
+  $("p-sub").textContent = [about.town, `${about.length_m.toFixed(0)} m`, about.scripted.map(spaced).join(", "), `${[...new Set(R.runs.map((run) => run.simulator.name))].join(", ")} simulator`].filter(Boolean).join(" · ");
   try {
     const sides = [];
     for (const [index, episode] of [[0, hasPair() ? a : null], [state.candidate, b]]) {
@@ -88,6 +88,7 @@ function what(item) {
 
 function showMoments() {
   const list = moments();
+  player.moments = list;
   $("p-moments").replaceChildren(el("h3", {}, list.length ? "Infractions" : "No infraction"),
     ...list.map((found) => {
       found.button = el("button", { type: "button", class: "moment", style: `border-left-color: var(--run${Math.min(found.side.run, 5)})`, onclick: () => { stop(); seek(found.t); } },
@@ -116,6 +117,7 @@ function redraw() {
     side.hud.replaceChildren(...hud(side, at));
   }
   player.plots.draw(player.t);
+  for (const found of player.moments) found.button.classList.toggle("now", Math.abs(found.t - player.t) < 0.75);
   drawLine();
   $("p-time").textContent = `${player.t.toFixed(2)} / ${clock(player.end)}`;
   $("p-play").textContent = player.playing ? "❚❚" : "▶";

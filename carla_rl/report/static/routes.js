@@ -1,5 +1,5 @@
 // The table of episodes: sorts, filters, opens the player.
-const routeState = { sort: null, down: false };
+const routeState = { sort: null, down: false, most: 300 };
 
 function routeColumns() {
   const b = R.runs[state.candidate].letter;
@@ -53,9 +53,10 @@ function showRoutes() {
   const columns = routeColumns(), rows = shownRoutes(), index = routeState.sort ?? columns.findIndex((column) => column.name === (hasPair() ? "change" : "score"));
   const head = el("tr", {}, columns.map((column, i) => el("th", { scope: "col", class: column.left || !i ? "left" : null, "aria-sort": i === index ? (routeState.down ? "descending" : "ascending") : null },
     el("button", { type: "button", onclick: () => { routeState.down = i === index ? !routeState.down : false; routeState.sort = i; showRoutes(); } }, column.name + (i === index ? (routeState.down ? " ▾" : " ▴") : "")))));
-  const body = rows.map((row) => el("tr", { class: "link", "data-id": row.id, onclick: () => openPlayer(row.id) },
+  const body = rows.slice(0, routeState.most).map((row) => el("tr", { class: "link", "data-id": row.id, onclick: () => openPlayer(row.id) },
     columns.map((column, i) => el("td", { class: [column.left || !i ? "left" : "", column.wide ? "wide" : ""].join(" ").trim() || null }, column.text ? column.text(row) : column.value(row)))));
   $("route-table").replaceChildren(el("table", {}, el("thead", {}, head), el("tbody", {}, body)));
+  if (rows.length > routeState.most) $("route-table").append(el("button", { type: "button", onclick: () => { routeState.most = Infinity; showRoutes(); } }, `show all ${rows.length}`));
   $("route-count").textContent = `${rows.length} of ${R.episodes[state.candidate].length}`;
 }
 

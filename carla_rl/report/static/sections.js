@@ -54,8 +54,10 @@ function showTables() {
 function showAde() {
   const sides = hasPair() ? [0, state.candidate] : state.candidate in R.runs ? [state.candidate] : [];
   const known = sides.flatMap((run) => R.episodes[run].filter((episode) => episode.ade !== null).map((episode) => ({ run, episode })));
-  $("ade").hidden = known.length < 2;
-  if (known.length < 2) return;
+  // the expert alone has no error to show
+  const nothing = known.length < 2 || known.every(({ episode }) => episode.ade === 0);
+  $("ade").hidden = nothing;
+  if (nothing) return;
   const shown = hasPair() ? R.runs.map((_, i) => i) : sides;
   const rank = shown.filter((run) => R.ade[run].spearman !== null).map((run) => `${runName(run)} ${fixed(R.ade[run].spearman, 2)}`);
   $("ade-note").textContent = "ADE: distance of the plan from the expert's at the states visited. If it told how a policy drives, the points would fall from left to right." + (rank.length ? ` Rank correlation of ADE and driving score over episodes (−1 would be perfect): ${rank.join(", ")}.` : "");
