@@ -53,6 +53,8 @@ def report(runs: list[Path]) -> Path:
 def opened(browser: Any, path: Path, size: dict[str, int] = DESKTOP, scheme: str = "light", address: str = "") -> tuple[Any, list[str]]:
     """A page and what went wrong on it; nothing but the disk can be reached."""
     context = browser.new_context(viewport=size, color_scheme=scheme, offline=True)
+    # a busy machine may take its time
+    context.set_default_timeout(120_000)
     page, errors = context.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
@@ -174,6 +176,8 @@ def test_drives_beside_the_page_are_loaded_from_the_disk(
 def test_a_training_alone_is_curves(browser: Any, runs: list[Path], tmp_path: Path) -> None:
     path = write_report(read_sources([runs[3]]), tmp_path / "training.html", Networks()).path
     context = browser.new_context(viewport=DESKTOP, offline=True)
+    # a busy machine may take its time
+    context.set_default_timeout(120_000)
     page, errors = context.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(path.as_uri())

@@ -5,11 +5,11 @@ function routeColumns() {
   const b = R.runs[state.candidate].letter;
   const columns = [
     { name: "episode", value: (row) => row.id, text: (row) => el("button", { type: "button", class: "plain" }, row.id) },
-    { name: "town", value: (row) => row.b.town, left: true },
-    { name: "scripted", value: (row) => row.b.scripted.map(spaced).join(", "), left: true, wide: true },
+    { name: "town", value: (row) => row.b.town, left: true, minor: true },
+    { name: "scripted", value: (row) => row.b.scripted.map(spaced).join(", "), left: true, wide: true, minor: true },
   ];
   if (hasPair()) columns.push(
-    { name: "score A", value: (row) => row.a?.score ?? null, text: (row) => fixed(row.a?.score) },
+    { name: "score A", minor: true, value: (row) => row.a?.score ?? null, text: (row) => fixed(row.a?.score) },
     { name: `score ${b}`, value: (row) => row.b.score, text: (row) => fixed(row.b.score) },
     { name: "change", value: (row) => row.change, text: (row) => el("span", { class: row.change > 0 ? "good" : row.change < 0 ? "bad" : "muted" }, row.change === 0 ? "0.0" : signed(row.change)) },
     { name: `infractions, A to ${b}`, value: (row) => row.b.infractions.length - (row.a ? row.a.infractions.length : 0), text: (row) => chips(row.a, row.b), left: true, wide: true },
@@ -51,10 +51,10 @@ function shownRoutes() {
 
 function showRoutes() {
   const columns = routeColumns(), rows = shownRoutes(), index = routeState.sort ?? columns.findIndex((column) => column.name === (hasPair() ? "change" : "score"));
-  const head = el("tr", {}, columns.map((column, i) => el("th", { scope: "col", class: column.left || !i ? "left" : null, "aria-sort": i === index ? (routeState.down ? "descending" : "ascending") : null },
+  const head = el("tr", {}, columns.map((column, i) => el("th", { scope: "col", class: [column.left || !i ? "left" : "", column.minor ? "minor" : ""].join(" ").trim() || null, "aria-sort": i === index ? (routeState.down ? "descending" : "ascending") : null },
     el("button", { type: "button", onclick: () => { routeState.down = i === index ? !routeState.down : false; routeState.sort = i; showRoutes(); } }, column.name + (i === index ? (routeState.down ? " ▾" : " ▴") : "")))));
   const body = rows.slice(0, routeState.most).map((row) => el("tr", { class: "link", "data-id": row.id, onclick: () => openPlayer(row.id) },
-    columns.map((column, i) => el("td", { class: [column.left || !i ? "left" : "", column.wide ? "wide" : ""].join(" ").trim() || null }, column.text ? column.text(row) : column.value(row)))));
+    columns.map((column, i) => el("td", { class: [column.left || !i ? "left" : "", column.wide ? "wide" : "", column.minor ? "minor" : ""].join(" ").trim() || null }, column.text ? column.text(row) : column.value(row)))));
   $("route-table").replaceChildren(el("table", {}, el("thead", {}, head), el("tbody", {}, body)));
   if (rows.length > routeState.most) $("route-table").append(el("button", { type: "button", onclick: () => { routeState.most = Infinity; showRoutes(); } }, `show all ${rows.length}`));
   $("route-count").textContent = `${rows.length} of ${R.episodes[state.candidate].length}`;
