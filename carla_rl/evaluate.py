@@ -55,7 +55,7 @@ def drive(
         reference.reset(decision.started)
         wanted = reference.plan(decision.observation.restrict(reference.needs)).waypoints
         if logger and run:
-            for log in logger.update(decision, reward=earned):
+            for log in logger.update(decision, reward=earned, expert=wanted):
                 run.add_steps(log)
         # plans of another horizon cannot be set against the expert's: ADE and FDE are null then
         comparable = wanted if wanted.shape == decision.plan.waypoints.shape else None

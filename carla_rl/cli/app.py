@@ -11,6 +11,7 @@ from carla_rl.cli import (
     commands_data,
     commands_demo,
     commands_evaluate,
+    commands_pictures,
     commands_results,
     commands_serve,
     commands_settings,
@@ -55,6 +56,8 @@ app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluat
 app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("settings", rich_help_panel="Closed loop")(commands_settings.settings)
 app.command("compare", rich_help_panel="Results")(commands_results.compare)
+app.command("report", rich_help_panel="Results")(commands_pictures.report)
+app.command("render", rich_help_panel="Results")(commands_pictures.render)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
 app.command("serve", rich_help_panel="Simulators")(commands_serve.serve)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
