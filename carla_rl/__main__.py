@@ -1,6 +1,6 @@
 """`python -m carla_rl` is `carla-rl`."""
 
-from carla_rl.cli.app import main
+from carla_rl.cli.entry import main
 
 if __name__ == "__main__":
     main()

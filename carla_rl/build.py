@@ -6,6 +6,7 @@ Knows no command line and no file of a run.
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from carla_rl.carla_sim.opendrive import compile_opendrive
@@ -20,6 +21,7 @@ __all__ = ["Networks", "make_controller", "make_policy", "make_simulator"]
 
 SIMULATORS = {"toy": "toy_env.simulator:ToySimulator"}
 KERNELS = {"toy": ("toy_env.compiled:is_on_disk", "toy_env.kernel:tick")}
+SERVERS = {"toy": "toy_env.server.server:serve"}
 DRAWINGS = {"toy": "toy_env.render"}
 TOWNS = "toy_env.towns"
 POLICIES = {"expert": "carla_rl.policies.expert:Expert"}
@@ -114,6 +116,25 @@ def is_compiled(name: str) -> bool:
 def drawing_of(name: str) -> Any:
     """The module that draws a simulator's worlds for people: it has `Renderer` and `BirdSpec` as `toy_env.render` has them."""
     return import_module(DRAWINGS[name])
+
+
+def run_server(name: str, started: Callable[[Any], None], **options: Any) -> None:
+    """Serve a simulator to CARLA's client until the process is interrupted or terminated; `started` is handed the server when it listens.
+
+    Raises:
+        UsageError: unknown name, a port that is taken, a map that cannot be read.
+    """
+    if name not in SERVERS:
+        raise UsageError(f"server {name!r}: unknown; this version has {', '.join(sorted(SERVERS))}")
+    _load(SERVERS[name])(compile_text, started, **options)
+
+
+def compile_text(name: str, text: str) -> RoadNetwork:
+    """The road network of an OpenDRIVE text. Raises UsageError for a broken one."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.xodr"
+        path.write_text(text)
+        return compile_opendrive(path, name)
 
 
 def make_expert() -> Policy:

@@ -58,7 +58,7 @@ def drive(
         comparable = wanted if wanted.shape == decision.plan.waypoints.shape else None
         motions: dict[str, Motion] = {}
         if logger and run:
-            for log in logger.update(decision, reward=earned, reference=comparable):
+            for log in logger.update(decision, reward=earned, expert=wanted):
                 run.add_steps(log)
                 motions[log.episode_id] = motion_of(log)
         for measured in meter.update(decision, reward=earned, reference=comparable):

@@ -83,10 +83,10 @@ class VehicleModel:
 
 
 @inline_rule
-def follow(value: float, command: float, up: float, down: float) -> float:
+def follow(value: float, command: float, up: float, down: float, tick_s: float = TICK_S) -> float:
     """A pedal or wheel after a tick in which it follows its command: by `up` 1/s away from zero, by `down` 1/s towards it."""
     rate = up if abs(command) > abs(value) and command * value >= 0.0 else down
-    return value + min(max(command - value, -rate * TICK_S), rate * TICK_S)
+    return value + min(max(command - value, -rate * tick_s), rate * tick_s)
 
 
 @inline_rule
@@ -101,8 +101,29 @@ def steer_limit(vehicle: VehicleParameters, speed: float) -> float:
 
 
 @inline_rule
+def pull(vehicle: VehicleParameters, speed: float, throttle: float, brake: float, tick_s: float = TICK_S) -> tuple[float, float]:
+    """The way in m and the speed in m/s after a tick; the speed never turns round. A negative throttle pulls backwards."""
+    force = throttle * vehicle.throttle_accel - vehicle.drag * speed - brake * vehicle.brake_accel
+    after = speed + force * tick_s
+    if after <= 0.0:
+        # it comes to rest within the tick
+        return (0.5 * speed * speed / -force if speed > 0.0 else 0.0), 0.0
+    return 0.5 * (speed + after) * tick_s, after
+
+
+@inline_rule
+def arc(vehicle: VehicleParameters, yaw: float, speed: float, steer: float, way: float) -> tuple[float, float, float]:
+    """(dx, dy in the map frame in m, change of yaw in rad) over a way in m that is negative backwards; `speed` limits the wheel."""
+    wheel = vehicle.steer_gain * steer * steer_limit(vehicle, speed)
+    tangent = vehicle.rear_base_m / (vehicle.front_base_m + vehicle.rear_base_m) * math.tan(wheel)
+    turn = way * tangent / (math.sqrt(1.0 + tangent * tangent) * vehicle.rear_base_m)
+    heading = yaw + math.atan(tangent) + 0.5 * turn
+    return way * math.cos(heading), way * math.sin(heading), turn
+
+
+@inline_rule
 def bicycle(
-    vehicle: VehicleParameters, yaw: float, speed: float, throttle: float, steer: float, brake: float
+    vehicle: VehicleParameters, yaw: float, speed: float, throttle: float, steer: float, brake: float, tick_s: float = TICK_S
 ) -> tuple[float, float, float, float]:
     """One tick: (dx, dy in the map frame in m, change of yaw in rad, new speed in m/s). Steer is positive to the left; never reverses.
 
@@ -110,16 +131,6 @@ def bicycle(
     The speed changes linearly over the tick and the way is the chord of the arc, so constant controls give the exact
     stopping distance and turning circle.
     """
-    wheel = vehicle.steer_gain * steer * steer_limit(vehicle, speed)
-    pull = throttle * vehicle.throttle_accel - vehicle.drag * speed - brake * vehicle.brake_accel
-    after = speed + pull * TICK_S
-    if after <= 0.0:
-        after = 0.0
-        # it comes to rest within the tick
-        way = 0.5 * speed * speed / -pull if speed > 0.0 else 0.0
-    else:
-        way = 0.5 * (speed + after) * TICK_S
-    tangent = vehicle.rear_base_m / (vehicle.front_base_m + vehicle.rear_base_m) * math.tan(wheel)
-    turn = way * tangent / (math.sqrt(1.0 + tangent * tangent) * vehicle.rear_base_m)
-    heading = yaw + math.atan(tangent) + 0.5 * turn
-    return way * math.cos(heading), way * math.sin(heading), turn, after
+    way, after = pull(vehicle, speed, throttle, brake, tick_s)
+    dx, dy, turn = arc(vehicle, yaw, speed, steer, way)
+    return dx, dy, turn, after

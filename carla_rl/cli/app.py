@@ -1,14 +1,9 @@
-"""`carla-rl`: the commands, and the one place where an error becomes a sentence and an exit code.
+"""`carla-rl`: the commands."""
 
-Exit codes: 0 done, 1 the run failed or was interrupted, 2 bad usage. A defect of the program keeps its traceback.
-"""
-
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 import carla_rl
 from carla_rl.cli import (
@@ -19,14 +14,15 @@ from carla_rl.cli import (
     commands_demo,
     commands_evaluate,
     commands_ladder,
+    commands_pictures,
     commands_results,
     commands_runs,
+    commands_serve,
     commands_settings,
     commands_train,
     commands_warm_start,
 )
-from carla_rl.cli.console import stderr
-from carla_rl.errors import RunFailure, UsageError
+from carla_rl.cli.failures import exit_code
 
 app = typer.Typer(
     name="carla-rl",
@@ -68,7 +64,10 @@ app.command("scores", rich_help_panel="Results")(commands_compare.scores)
 app.command("compare", rich_help_panel="Results")(commands_compare.compare)
 app.command("ladder", rich_help_panel="Results")(commands_ladder.ladder)
 app.command("correlate", rich_help_panel="Results")(commands_correlate.correlate)
+app.command("report", rich_help_panel="Results")(commands_pictures.report)
+app.command("render", rich_help_panel="Results")(commands_pictures.render)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
+app.command("serve", rich_help_panel="Simulators")(commands_serve.serve)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)
 app.add_typer(commands_bench.bench, name="bench", rich_help_panel="Speed")
@@ -76,20 +75,5 @@ app.add_typer(commands_bench.bench, name="bench", rich_help_panel="Speed")
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit code; what it prints goes to the standard streams."""
-    try:
-        # the demo is a user of the command line: it is handed the way to run one
-        app(list(arguments), standalone_mode=True, obj=run)
-    except SystemExit as done:
-        return done.code if isinstance(done.code, int) else 1
-    except UsageError as error:
-        stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return 2
-    except RunFailure as error:
-        stderr.print(f"[bold red]failed:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        return 1
-    return 0
-
-
-def main() -> None:
-    """Entry point of the `carla-rl` script."""
-    sys.exit(run(sys.argv[1:]))
+    # the demo is a user of the command line: it is handed the way to run one
+    return exit_code(lambda: app(list(arguments), standalone_mode=True, obj=run))

@@ -179,7 +179,10 @@ def _own_states(run: Run) -> dict[str, float | None]:
     for path in logs:
         plan, expert = read_plans(path)
         if expert is None:
-            stderr.print(f"[yellow]{run.run_id}: its step logs hold no expert's plans; evaluate it again to have them[/]", highlight=False)
+            stderr.print(
+                f"[yellow]{run.run_id}: its step logs hold no expert's plans of its horizon; evaluate it again to have them[/]",
+                highlight=False,
+            )
             return {}
         plans.append(plan)
         experts.append(expert)

@@ -1,0 +1,37 @@
+"""Where traffic managers run: they live in clients, the server only knows their addresses."""
+
+from typing import Any
+
+from toy_env.server.errors import Malformed
+from toy_env.server.methods.registry import Context, method
+
+
+@method("is_traffic_manager_running", "int", gives="bool")
+def is_traffic_manager_running(context: Context, port: int) -> bool:
+    """Whether a client has said that it runs one on this port."""
+    return port in context.managers
+
+
+@method("get_traffic_manager_running", "int", gives="any")
+def get_traffic_manager_running(context: Context, port: int) -> Any:
+    """Host and port of it; an empty host where there is none."""
+    host, port, _ = context.managers.get(port, ("", 0, 0))
+    return host, port
+
+
+@method("add_traffic_manager_running", "any", gives="bool", note="forgotten when the client that runs it is gone")
+def add_traffic_manager_running(context: Context, address: Any) -> bool:
+    """Say that one runs; False where there is already one on this port."""
+    if address.__class__ is not tuple or len(address) != 2 or address[0].__class__ is not str or address[1].__class__ is not int:
+        raise Malformed("an address is [host, port]")
+    host, port = address
+    if port in context.managers:
+        return False
+    context.managers[port] = (host, port, context.client)
+    return True
+
+
+@method("destroy_traffic_manager", "int", gives="bool")
+def destroy_traffic_manager(context: Context, port: int) -> bool:
+    """Forget it."""
+    return context.managers.pop(port, None) is not None

@@ -1,0 +1,251 @@
+"""The server: joins transport, methods, world and sensors. Its rules are those of time: when a tick happens and who waits for whom."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from carla_rl.errors import UsageError
+from carla_rl.scenario.episodes import make_episodes
+from carla_rl.scenario.model import Episode
+from carla_rl.scenario.suite import load_suite
+from toy_env.compiled import is_on_disk
+from toy_env.server.blueprints import Catalogue
+from toy_env.server.errors import Refused
+from toy_env.server.layouts import TABLES
+from toy_env.server.maps import OPENDRIVE_MAP, Compile, Maps, map_name
+from toy_env.server.methods import MODULES
+from toy_env.server.methods.dispatch import Dispatcher
+from toy_env.server.methods.registry import collect
+from toy_env.server.sensors.hub import SensorHub
+from toy_env.server.transport.loop import Loop, accept, listen
+from toy_env.server.transport.rpc import Connection, Request, RpcServer
+from toy_env.server.transport.streams import Streams, Subscriber
+from toy_env.server.world.motion import advance
+from toy_env.server.world.played import make_played
+from toy_env.server.world.world import Part, World
+from toy_env.towns import TOWNS
+
+WORLD_STREAM = 1
+QUIET_S = 0.3
+"""After a load nothing is streamed until the client has subscribed again, or for so long: it closes its old stream meanwhile."""
+MANAGER_REST_S = 0.002
+"""While a traffic manager runs, a tick begins so long after its last request: else its two threads can miss each other."""
+FASTEST_TICK_S = 0.001
+"""Between two ticks of asynchronous mode at `--speed max`."""
+MANAGER_METHODS = frozenset({"get_vehicle_light_states", "apply_batch", "get_weather_parameters"})
+"""What a traffic manager asks in its own step."""
+
+Speed = Literal["real", "max"]
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """What `carla-rl serve` is told."""
+
+    host: str = "127.0.0.1"
+    port: int = 2000
+    maps: tuple[str, ...] = ()
+    """Files (`.xodr`, `.xodr.gz`) and names of our own towns, which are always there; the first is loaded first."""
+    seed: int = 0
+    speed: Speed = "real"
+    log_rpc: bool = False
+    version: str = "0.9.16"
+    suite: str | None = None
+    """A suite whose episodes can be loaded like maps, by the ids of their scenarios."""
+    episode: str | None = None
+    """The scenario that is loaded first."""
+
+
+class Server:
+    """Listens from its making on; `loop.run()` serves. See `toy_env.server.methods.registry.Context` for what methods see of it.
+
+    Args:
+        compile_text: makes a road network of an OpenDRIVE text.
+        parts: of the world, in the order in which they act.
+
+    Raises:
+        UsageError: a port that is taken, a map that cannot be read, a version that is not known.
+    """
+
+    def __init__(
+        self, config: ServerConfig, compile_text: Compile, parts: tuple[Part, ...] = (), report: Callable[[str], None] | None = None
+    ) -> None:
+        if config.version not in TABLES:
+            raise UsageError(f"version {config.version!r}: the server speaks {', '.join(TABLES)}")
+        self.config, self.layouts = config, TABLES[config.version]
+        self._report = report or _to_stderr
+        self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text)
+        first = map_name(config.maps[0]) if config.maps else self.maps.names[0]
+        self._played = make_played(lambda town: self.maps.load(self._town(town)).network)
+        self._episodes = self._read_suite()
+        self.loop = Loop()
+        self.client, self.sent_map = 0, ""
+        self.managers: dict[int, tuple[str, int, int]] = {}
+        self._manager_at, self._quiet_until, self._next_tick = 0.0, 0.0, 0.0
+        self._rpc = RpcServer(self.loop, config.host, config.port, self, self._report)
+        self.streams = Streams(self.loop, config.host, config.port + 1, self._joined)
+        self._secondary = listen(config.host, config.port + 2)
+        self.loop.watch(self._secondary, self._turned_away)
+        if config.episode is not None:
+            self._played.choose(self._episodes[config.episode])
+            first = self._episodes[config.episode].scenario.town
+        self.world = World(self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, *parts))
+        self._warm_up()
+        self._sensors = SensorHub(self.streams)
+        methods = collect(MODULES)
+        self._dispatcher = Dispatcher(methods, self.layouts, self, self._report, self._report if config.log_rpc else None)
+        self.loop.every_turn(self._clock)
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """Maps that can be loaded, and episodes."""
+        return (*self.maps.names, *self._episodes)
+
+    def close(self) -> None:
+        """Close all connections and ports."""
+        self._rpc.close()
+        self.streams.close()
+        self.loop.forget(self._secondary)
+        self._secondary.close()
+        self.loop.close()
+
+    # for the transport
+
+    def held_until(self, request: Request) -> float:
+        """When a request may be answered: ticks wait for who is about to subscribe, and for a traffic manager's threads."""
+        method = request.method
+        if method == "tick_cue" or (method == "apply_batch" and request.params[-1:] == (True,)):
+            now = time.monotonic()
+            until = max(self.streams.expected_until(), self._quiet_until)
+            if self.managers and method == "tick_cue":
+                until = max(until, self._manager_at + MANAGER_REST_S)
+            return until if until > now else 0.0
+        return 0.0
+
+    def answer(self, connection: Connection, request: Request) -> bytes:
+        """The reply to a request."""
+        self.client = connection.number
+        if self.managers and request.method in MANAGER_METHODS:
+            self._manager_at = time.monotonic()
+        return self._dispatcher.answer(request)
+
+    def closed(self, connection: Connection) -> None:
+        """A client is gone: so are its traffic managers. Its actors stay."""
+        self.managers = {port: manager for port, manager in self.managers.items() if manager[2] != connection.number}
+
+    # for methods
+
+    def load(self, name: str, keep_settings: bool) -> None:
+        """See `Context.load`."""
+        try:
+            episode = self._episodes.get(name)
+            if not name:
+                loaded, episode = self.world.map, self._played.episode
+            elif episode is not None:
+                loaded = self.maps.load(episode.scenario.town)
+            elif name.rpartition("/")[2] == OPENDRIVE_MAP and self.sent_map:
+                loaded = self.maps.load_text(self.sent_map)
+            else:
+                found = self.maps.find(name)
+                if found is None:
+                    raise Refused(f"map not found: {name}; there are {', '.join(self.maps.names)}")
+                loaded = self.maps.load(found)
+        except UsageError as error:
+            raise Refused(str(error)) from error
+        self._sensors.begin()
+        self._played.choose(episode)
+        self.world.load(loaded, keep_settings)
+        self._quiet_until = time.monotonic() + QUIET_S
+
+    def tick(self) -> int:
+        """See `Context.tick`. Everybody is told before it returns, so that who ticks finds the state already there."""
+        world = self.world
+        frame = world.tick()
+        patient = world.settings.synchronous_mode
+        if self.streams.has(WORLD_STREAM):
+            self.streams.publish(WORLD_STREAM, world.message(), patient)
+        world.fresh = False
+        if world.sensors:
+            self._sensors.measure(world, patient)
+        return frame
+
+    # inside
+
+    def _read_suite(self) -> dict[str, Episode]:
+        """The episodes that can be loaded, by scenario. Raises UsageError for a suite or an episode that there is not."""
+        config = self.config
+        if config.suite is None:
+            if config.episode is not None:
+                raise UsageError(f"--episode {config.episode} needs --suite: the suite that it is of")
+            return {}
+        suite = load_suite(config.suite, self._played.simulator.network)
+        episodes = make_episodes(suite, self._played.simulator.unsupported)
+        found = {episode.scenario.scenario_id: episode for episode in episodes}
+        if config.episode is not None and config.episode not in found:
+            raise UsageError(f"--episode {config.episode}: not in the suite {config.suite}; it has {', '.join(found)}")
+        return found
+
+    def _town(self, name: str) -> str:
+        """The name of a map that there is. Raises UsageError for any other."""
+        if name not in self.maps.names:
+            raise UsageError(f"map {name!r}: there is none of that name ({', '.join(self.maps.names)}); give its file with --map")
+        return name
+
+    def _warm_up(self) -> None:
+        """Compile the kernel, or read it from the disk, before a client waits for it."""
+        if not is_on_disk(advance):
+            self._report("compiling the world's kernel, once on this machine: about half a minute")
+        chosen = self._played.episode
+        if self._episodes and chosen is None:
+            # the kernels of the simulator, too
+            self._played.choose(next(iter(self._episodes.values())))
+            self._played.begin(self.world)
+        self.world.tick()
+        self._played.choose(chosen)
+        self.world.load(self.world.map)
+
+    def _joined(self, stream: int, subscriber: Subscriber) -> None:
+        """A client has subscribed: to the world, then it is told at once how that is."""
+        if stream == WORLD_STREAM:
+            self._quiet_until = 0.0
+            self.streams.send(subscriber, self.world.message(), patient=False)
+
+    def _clock(self, now: float) -> float | None:
+        """Tick by itself in asynchronous mode; when it wants to be asked again."""
+        settings = self.world.settings
+        if settings.synchronous_mode:
+            return None
+        wait = max(self._quiet_until, self.streams.expected_until(), self._next_tick)
+        if now < wait:
+            return wait
+        self.tick()
+        step = self.world.dt if self.config.speed == "real" else FASTEST_TICK_S
+        self._next_tick = max(self._next_tick + step, now)
+        return self._next_tick
+
+    def _turned_away(self, mask: int) -> None:
+        """The secondary port is there so that the block of ports is taken; nothing is served on it."""
+        sock = accept(self._secondary)
+        if sock is not None:
+            sock.close()
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def serve(compile_text: Compile, started: Callable[[Server], None], parts: Iterable[Part] = (), **options: Any) -> None:
+    """Serve with the options of `ServerConfig` until the process is interrupted or terminated; `started` is called once it can be reached.
+
+    Raises:
+        UsageError: see `Server`.
+    """
+    server = Server(ServerConfig(**options), compile_text, tuple(parts))
+    try:
+        started(server)
+        server.loop.run()
+    finally:
+        server.close()

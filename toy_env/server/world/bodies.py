@@ -1,0 +1,123 @@
+"""All actors of the world as rows of two tables: where they are and how they move, and their states as the client reads them.
+
+Row i of both is the same actor; rows are in the order of spawning, so a parent stands before its children. Knows nothing of rules.
+Poses in BODY are in the map frame (right-handed, metres, radians); those in the states are CARLA's.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toy_env.state import aligned
+
+BODY = np.dtype(
+    [
+        ("mover", "i8"),  # a `Mover`
+        ("solid", "?"),  # others collide with it
+        ("falls", "?"),  # gravity
+        ("placed", "?"),  # put somewhere by a client since the last tick: its state already holds that pose
+        ("new", "?"),  # spawned since the last tick
+        ("steady", "?"),  # goes at a constant velocity that a client has set
+        ("held_control", "?"),  # keeps its control until there is another
+        ("speed_control", "?"),  # `target_*` rule the pedals
+        ("parent", "i8"),  # row, -1: none
+        ("x", "f8"),
+        ("y", "f8"),
+        ("z", "f8"),
+        ("yaw", "f8"),
+        ("speed", "f8"),  # m/s along the heading, negative backwards
+        ("fall", "f8"),  # m/s downwards
+        ("yaw_rate", "f8"),
+        ("throttle", "f8"),  # pedals and wheel where they are, a little behind their commands
+        ("steer", "f8"),  # positive to the left
+        ("brake", "f8"),
+        ("velocity", "f8", (3,)),  # of walkers and of who is steady: m/s in the map frame
+        ("target_speed", "f8"),  # m/s, of the speed control
+        ("target_acceleration", "f8"),  # m/s^2, 0: as hard as it can
+        ("half_length", "f8"),
+        ("half_width", "f8"),
+        ("half_height", "f8"),
+        ("box_x", "f8"),  # centre of the box in the actor's frame (x forward, y left, z up)
+        ("box_y", "f8"),
+        ("box_z", "f8"),
+        ("mass", "f8"),  # kg
+        ("lane", "i8"),  # under it, -1: none
+        ("old_x", "f8"),  # a tick ago
+        ("old_y", "f8"),
+        ("old_z", "f8"),
+        ("old_yaw", "f8"),
+        ("old_velocity", "f8", (3,)),
+        ("relative", "f8", (6,)),  # pose of a child in the frame of its parent: x, y, z, pitch, yaw, roll as CARLA has them
+    ],
+    align=True,
+)
+
+HIT = np.dtype([("row", "i8"), ("other", "i8"), ("closing_x", "f8"), ("closing_y", "f8")], align=True)
+"""A touch of two rows: by how many m/s (map frame) the first went into the second."""
+MAX_HITS = 256
+"""Touches of a tick that are told; the cars stop all the same."""
+
+
+class Bodies:
+    """The two tables. They grow; `bodies` and `states` are the rows in use.
+
+    Args:
+        state: layout of a state of a vehicle.
+    """
+
+    def __init__(self, state: np.dtype[Any]) -> None:
+        self._state = state
+        self.count = 0
+        self._bodies = aligned((64,), BODY)
+        self._states = np.zeros(64, state)
+        self.buffer = _bytes_of(self._states)
+        """Of the states: for writing a field by its place in bytes."""
+        self.hits = np.zeros(MAX_HITS, HIT)
+
+    @property
+    def bodies(self) -> NDArray[np.void]:
+        """(n,) BODY."""
+        return self._bodies[: self.count]
+
+    @property
+    def states(self) -> NDArray[np.void]:
+        """(n,) states."""
+        return self._states[: self.count]
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of a state."""
+        return self._state.itemsize
+
+    def add(self) -> int:
+        """A new row of zeros."""
+        if self.count == len(self._bodies):
+            bodies, states = aligned((2 * self.count,), BODY), np.zeros(2 * self.count, self._state)
+            bodies[: self.count], states[: self.count] = self._bodies, self._states
+            self._bodies, self._states = bodies, states
+            self.buffer = _bytes_of(states)
+        row = self.count
+        self._bodies[row], self._states[row] = np.zeros((), BODY), np.zeros((), self._state)
+        self._bodies[row]["parent"], self._bodies[row]["lane"] = -1, -1
+        self.count += 1
+        return row
+
+    def remove(self, row: int) -> None:
+        """Take a row out; those behind it move up. Children of the row have no parent any more."""
+        last = self.count
+        self._bodies[row : last - 1] = self._bodies[row + 1 : last].copy()
+        self._states[row : last - 1] = self._states[row + 1 : last].copy()
+        self.count -= 1
+        parents = self._bodies["parent"][: self.count]
+        parents[parents == row] = -1
+        parents[parents > row] -= 1
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.count = 0
+
+
+def _bytes_of(rows: NDArray[np.void]) -> memoryview:
+    """The memory of rows, to be written."""
+    return rows.view(np.uint8).data
