@@ -7,6 +7,7 @@ import gzip
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from carla_rl.errors import UsageError
 from carla_rl.geometry import to_carla
 from carla_rl.roads.network import LaneKind, RoadNetwork
 from toy_env.server.layouts.values import Rotation, Transform, Vector
+from toy_env.server.world.scenery import Surroundings
 from toy_env.town import Town, survey
 from toy_env.towns import TOWNS, load_town
 
@@ -43,6 +45,11 @@ class Map:
     network: RoadNetwork
     town: Town
     spawn_points: tuple[Transform, ...]
+
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """What can be seen of it."""
+        return Surroundings(self.network)
 
 
 class Maps:

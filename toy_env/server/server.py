@@ -94,7 +94,7 @@ class Server:
             first = self._episodes[config.episode].scenario.town
         self.world = World(self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, *parts))
         self._warm_up()
-        self._sensors = SensorHub(self.streams)
+        self._sensors = SensorHub(self.streams, self._report)
         methods = collect(MODULES)
         self._dispatcher = Dispatcher(methods, self.layouts, self, self._report, self._report if config.log_rpc else None)
         self.loop.every_turn(self._clock)
@@ -171,6 +171,10 @@ class Server:
         if world.sensors:
             self._sensors.measure(world, patient)
         return frame
+
+    def trouble(self) -> str | None:
+        """See `Context.trouble`."""
+        return self._sensors.troubles.pop(0) if self._sensors.troubles else None
 
     # inside
 

@@ -1,7 +1,7 @@
 """The methods of the server, a module for each of their groups. A further group is a further module here and a row of MODULES."""
 
-from toy_env.server.methods import actors, batch, episode, maps, traffic_manager, vehicles, walkers
+from toy_env.server.methods import actors, batch, episode, maps, scene, traffic_manager, vehicles, walkers
 
-MODULES = (episode, maps, actors, vehicles, walkers, batch, traffic_manager)
+MODULES = (episode, maps, scene, actors, vehicles, walkers, batch, traffic_manager)
 
 __all__ = ["MODULES"]
