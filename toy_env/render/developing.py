@@ -9,7 +9,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from toy_env.render.ground import OFFSETS, TEXEL_M, TILE, TILE_BITS, TILE_M
+from toy_env.compiled import inline_rule
+from toy_env.render.ground import COARSE, OFFSETS, TEXEL_M, TILE, TILE_BITS
 from toy_env.render.palette import GROUND, MIX, Ground
 from toy_env.render.sky import GAIN, HAZE, HAZE_START, HORIZON, SUN, ZENITH
 from toy_env.render.surfaces import FAR_M, FOCAL, GROUND_SEEN, GROUND_Z
@@ -26,7 +27,12 @@ _TAGS = {
     Ground.WHITE: ROAD_LINE,
     Ground.YELLOW: ROAD_LINE,
 }
-Tiles = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int64]]
+OPAQUE = 0xFF000000
+"""A pixel is a number: alpha, red, green, blue from the highest byte down, which lie as BGRA in the memory of a little-endian machine."""
+_SKY_STEP = 4
+"""Pixels in a row that share a colour of the sky."""
+_SHIFTED = 1 << 24
+"""Makes texels' coordinates positive: a number cut off is then one rounded down."""
 
 
 def _ground_tags() -> NDArray[np.uint8]:
@@ -52,7 +58,7 @@ def haze_table(sky: NDArray[np.float64]) -> NDArray[np.int64]:
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def develop_colours(
-    out: NDArray[np.uint8],
+    out: NDArray[np.uint32],
     inverse: NDArray[np.float32],
     face: NDArray[np.int32],
     camera: NDArray[np.float64],
@@ -63,47 +69,65 @@ def develop_colours(
     sky: NDArray[np.float64],
     haze: NDArray[np.int64],
 ) -> None:
-    """Fill out (H, W, 4) with colours; `tiles`, `window`, `corner` as from `GroundMap`, of one place; `haze` is `haze_table(sky)`."""
+    """Fill out (H, W) with colours; `tiles`, `window`, `corner` as from `GroundMap`, of one place; `haze` is `haze_table(sky)`."""
     height, width = inverse.shape
     focal, above = camera[FOCAL], camera[2] - camera[GROUND_Z]
     paints = np.empty((6 * len(boxes), 3), np.int64)
     _shade(boxes, sky, paints)
-    far = np.empty(3, np.int64)
-    for q in range(3):
-        far[q] = int(sky[HORIZON + q])
+    red, green, blue = int(sky[HORIZON]), int(sky[HORIZON + 1]), int(sky[HORIZON + 2])
     # depths from which each coarser level is taken: where a pixel covers 1.5 texels, in the mean of along and across the view
-    steps = np.empty(4)
-    for level in range(4):
+    steps = np.empty(COARSE)
+    for level in range(COARSE):
         steps[level] = (1.5 * TEXEL_M * 2.0**level * focal * math.sqrt(max(above, 0.01))) ** (2.0 / 3.0)
-    gain = int(256.0 * sky[GAIN])
+    gain, last = int(256.0 * sky[GAIN]), len(haze) - 1
     for i in range(height):
         v = (i + 0.5 - 0.5 * height) / focal
         dx, dy, dz = camera[3] - v * camera[9], camera[4] - v * camera[10], camera[5] - v * camera[11]
         for j in range(width):
             seen = face[i, j]
             u = (j + 0.5 - 0.5 * width) / focal
-            out[i, j, 3] = 255
             if seen < GROUND_SEEN:
-                x, y, z = dx + u * camera[6], dy + u * camera[7], dz + u * camera[8]
-                blue = math.sqrt(min(max(1.4 * z / math.sqrt(x * x + y * y + z * z), 0.0), 1.0))
-                for q in range(3):
-                    out[i, j, 2 - q] = np.uint8(sky[HORIZON + q] + (sky[ZENITH + q] - sky[HORIZON + q]) * blue)
+                if j % _SKY_STEP and face[i, j - 1] < GROUND_SEEN:
+                    out[i, j] = out[i, j - 1]
+                else:
+                    out[i, j] = _sky_colour(sky, dx + u * camera[6], dy + u * camera[7], dz + u * camera[8])
                 continue
-            depth = 1.0 / inverse[i, j]
-            hidden = haze[min(int(depth), len(haze) - 1)]
+            depth = 1.0 / float(inverse[i, j])
+            hidden = haze[min(int(depth), last)]
             if seen == GROUND_SEEN:
                 x, y = camera[0] + depth * (dx + u * camera[6]) - corner[0], camera[1] + depth * (dy + u * camera[7]) - corner[1]
                 level = 0
-                while level < 4 and depth > steps[level]:
+                while level < COARSE and depth > steps[level]:
                     level += 1
-                colour = _ground_colour(tiles, window, x, y, level)
-                light = gain * (256 - hidden)
-                out[i, j, 2] = ((colour >> 32) * light + far[0] * hidden * 256) >> 16
-                out[i, j, 1] = (((colour >> 16) & 0xFF) * light + far[1] * hidden * 256) >> 16
-                out[i, j, 0] = ((colour & 0xFF) * light + far[2] * hidden * 256) >> 16
+                colour, light = _ground_colour(tiles, window, x, y, level), (gain * (256 - hidden)) >> 8
+                r, g, b = (colour >> 32) * light, ((colour >> 16) & 0xFF) * light, (colour & 0xFF) * light
             else:
-                for q in range(3):
-                    out[i, j, 2 - q] = (paints[seen, q] * (256 - hidden) + far[q] * hidden) >> 8
+                light = 256 - hidden
+                r, g, b = paints[seen, 0] * light, paints[seen, 1] * light, paints[seen, 2] * light
+            r, g, b = (r + red * hidden) >> 8, (g + green * hidden) >> 8, (b + blue * hidden) >> 8
+            out[i, j] = np.uint32(OPAQUE | r << 16 | g << 8 | b)
+
+
+@inline_rule
+def _sky_colour(sky: NDArray[np.float64], x: float, y: float, z: float) -> np.uint32:
+    """The sky in a direction of the map frame."""
+    blue = math.sqrt(min(max(1.4 * z / math.sqrt(x * x + y * y + z * z), 0.0), 1.0))
+    colour = OPAQUE
+    for q in range(3):
+        colour |= int(sky[HORIZON + q] + (sky[ZENITH + q] - sky[HORIZON + q]) * blue) << (16 - 8 * q)
+    return np.uint32(colour)
+
+
+@inline_rule
+def _ground_colour(
+    tiles: tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int64]], window: NDArray[np.int32], x: float, y: float, level: int
+) -> np.int64:
+    """The colour of the ground x, y m from the window's corner, as R << 32 | G << 16 | B."""
+    slot, iy, ix = _texel(window, x, y)
+    if level == 0:
+        return tiles[2][tiles[0][slot, iy, ix]]
+    packed = np.int64(tiles[1][slot, OFFSETS[level] + ((iy >> level) << (TILE_BITS - level)) + (ix >> level)])
+    return (packed & 0xFF0000) << 16 | (packed & 0xFF00) << 8 | packed & 0xFF
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -123,39 +147,25 @@ def _shade(boxes: NDArray[np.float64], sky: NDArray[np.float64], paints: NDArray
                     paints[6 * k + 2 * axis + side, q] = int(min(box[first + q] * light, 255.0))
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
-def _ground_colour(
-    tiles: tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int64]], window: NDArray[np.int32], x: float, y: float, level: int
-) -> np.int64:
-    """The colour of the ground x, y m from the window's corner, as R << 32 | G << 16 | B; grass outside of the window."""
-    tx, ty = int(math.floor(x / TILE_M)), int(math.floor(y / TILE_M))  # noqa: RUF046 (numba's floor of a float is a float)
-    slot = np.int64(0)
-    if 0 <= tx < window.shape[1] and 0 <= ty < window.shape[0]:
-        slot = np.int64(window[ty, tx])
-    scale = 1.0 / TEXEL_M
-    ix, iy = int((x - tx * TILE_M) * scale), int((y - ty * TILE_M) * scale)
-    ix, iy = min(max(ix, 0), TILE - 1), min(max(iy, 0), TILE - 1)
-    if level == 0:
-        return tiles[2][tiles[0][slot, iy, ix]]
-    side = TILE_BITS - level
-    packed = np.int64(tiles[1][slot, OFFSETS[level] + ((iy >> level) << side) + (ix >> level)])
-    return (packed & 0xFF0000) << 16 | (packed & 0xFF00) << 8 | packed & 0xFF
+@inline_rule
+def _texel(window: NDArray[np.int32], x: float, y: float) -> tuple[np.int64, np.int64, np.int64]:
+    """The tile's slot, and the texel's row and column in it, of what is x, y m from the window's corner; outside of the window is grass."""
+    ix, iy = np.int64(x * (1.0 / TEXEL_M) + _SHIFTED), np.int64(y * (1.0 / TEXEL_M) + _SHIFTED)
+    tx, ty = (ix >> TILE_BITS) - (_SHIFTED >> TILE_BITS), (iy >> TILE_BITS) - (_SHIFTED >> TILE_BITS)
+    slot = np.int64(window[ty, tx]) if 0 <= tx < window.shape[1] and 0 <= ty < window.shape[0] else np.int64(0)
+    return slot, iy & (TILE - 1), ix & (TILE - 1)
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@inline_rule
 def ground_tag(fine: NDArray[np.uint8], tags: NDArray[np.uint8], window: NDArray[np.int32], x: float, y: float) -> int:
     """The semantic tag of the ground x, y m from the window's corner."""
-    tx, ty = int(math.floor(x / TILE_M)), int(math.floor(y / TILE_M))  # noqa: RUF046
-    slot = np.int64(0)
-    if 0 <= tx < window.shape[1] and 0 <= ty < window.shape[0]:
-        slot = np.int64(window[ty, tx])
-    ix, iy = int((x - tx * TILE_M) / TEXEL_M), int((y - ty * TILE_M) / TEXEL_M)
-    return int(tags[fine[slot, min(max(iy, 0), TILE - 1), min(max(ix, 0), TILE - 1)]])
+    slot, iy, ix = _texel(window, x, y)
+    return int(tags[fine[slot, iy, ix]])
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def develop_labels(
-    out: NDArray[np.uint8],
+    out: NDArray[np.uint32],
     inverse: NDArray[np.float32],
     face: NDArray[np.int32],
     camera: NDArray[np.float64],
@@ -166,7 +176,7 @@ def develop_labels(
     corner: NDArray[np.float64],
     numbered: bool,
 ) -> None:
-    """Fill out (H, W, 4): semantic tag in red; where `numbered`, the low and high byte of the thing's number in green and blue."""
+    """Fill out (H, W): semantic tag in red; where `numbered`, the low and high byte of the thing's number in green and blue."""
     height, width = inverse.shape
     focal = camera[FOCAL]
     for i in range(height):
@@ -181,26 +191,16 @@ def develop_labels(
                 tag = ground_tag(fine, tags, window, x, y)
             elif seen >= 0:
                 tag, number = int(boxes[seen // 6, 18]), int(boxes[seen // 6, 19])
-            out[i, j, 0] = (number >> 8) & 0xFF if numbered else 0
-            out[i, j, 1] = number & 0xFF if numbered else 0
-            out[i, j, 2], out[i, j, 3] = tag, 255
+            mark = (number & 0xFF) << 8 | (number >> 8) & 0xFF if numbered else 0
+            out[i, j] = np.uint32(OPAQUE | tag << 16 | mark)
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def develop_depth(out: NDArray[np.uint8], inverse: NDArray[np.float32]) -> None:
-    """Fill out (H, W, 4): depth along the optical axis as a share of FAR_M in 24 bits, the lowest byte in red, the highest in blue."""
+def develop_depth(out: NDArray[np.uint32], inverse: NDArray[np.float32]) -> None:
+    """Fill out (H, W): depth along the optical axis as a share of FAR_M in 24 bits, the lowest byte in red, the highest in blue."""
     height, width = inverse.shape
     for i in range(height):
         for j in range(width):
             near = float(inverse[i, j])
             value = 16777215 if near * FAR_M <= 1.0 else int(16777215.0 / (near * FAR_M) + 0.5)
-            out[i, j, 2], out[i, j, 1], out[i, j, 0], out[i, j, 3] = value & 0xFF, (value >> 8) & 0xFF, value >> 16, 255
-
-
-@numba.njit(cache=True, error_model="numpy", nogil=True)
-def ground_tags(
-    out: NDArray[np.int64], fine: NDArray[np.uint8], tags: NDArray[np.uint8], window: NDArray[np.int32], spots: NDArray[np.float64]
-) -> None:
-    """Fill out (n,) with the semantic tags of places (n, 2) in m from the window's corner."""
-    for k in range(len(spots)):
-        out[k] = ground_tag(fine, tags, window, spots[k, 0], spots[k, 1])
+            out[i, j] = np.uint32(OPAQUE | (value & 0xFF) << 16 | value & 0xFF00 | value >> 16)

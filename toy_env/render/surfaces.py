@@ -10,6 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from toy_env.compiled import inline_rule
 from toy_env.render.solids import NEAR_M, box_face, clip_and_project, first_pixel
 
 CAMERA = 14
@@ -50,7 +51,7 @@ def draw_surfaces(inverse: NDArray[np.float32], face: NDArray[np.int32], camera:
                 _fill(inverse, face, corners, camera[FOCAL], surface, scratch)
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@inline_rule
 def to_camera(camera: NDArray[np.float64], x: float, y: float, z: float) -> tuple[float, float, float]:
     """A direction of the map frame in the camera frame: right, down, ahead."""
     return (

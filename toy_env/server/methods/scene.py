@@ -50,7 +50,7 @@ def first_hit(world: World, start: Vector, direction: Any, limit: float, afresh:
     if hits.face[0] == NOTHING_HIT:
         return None
     place = np.add(start, np.multiply(direction, hits.distance[0]))
-    return LabelledPoint(Vector(*place.tolist()), int(hits.tags(np.ones(1, np.bool_))[0]))
+    return LabelledPoint(Vector(*place.tolist()), int(hits.labels()[0][0, 0]))
 
 
 @method(

@@ -43,7 +43,7 @@ class Camera:
                 f"{actor.type_id}: {self._width} x {self._height} pixels with a fov of {self._fov:g} degrees; "
                 f"give 1 to {MOST_PIXELS} pixels and 0.1 to 175 degrees"
             )
-        self._picture = np.zeros((self._height, self._width, 4), np.uint8)
+        self._picture = np.zeros((self._height, self._width), np.uint32)
 
     def measure(self, world: "World") -> Iterator[bytes]:
         """One picture a frame."""
@@ -51,7 +51,7 @@ class Camera:
             self._picture[:] = 0
         else:
             self.develop(world, world.scenery.view(world, world.transform(self._actor), self._width, self._height, self._fov))
-        yield IMAGE.pack(self._width, self._height, self._fov) + self._picture.data
+        yield IMAGE.pack(self._width, self._height, self._fov) + self._picture.tobytes()
 
     def develop(self, world: "World", seen: "Seen") -> None:
         """Fill `_picture`."""

@@ -7,12 +7,12 @@ in the sensor's frame (x forward, y right, z up, m).
 import math
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toy_env.render.rays import GROUND_HIT, NOTHING_HIT
+from toy_env.render.rays import NOTHING_HIT, collect
 from toy_env.server.errors import Refused
 from toy_env.server.layouts import Layouts
 from toy_env.server.sensors.rays import Hits, shoot
@@ -28,15 +28,6 @@ SEMANTIC_POINT = np.dtype([("place", "<f4", (3,)), ("cosine", "<f4"), ("number",
 MOST_CHANNELS = 1024
 MOST_POINTS = 1 << 22
 """Of one scan."""
-
-
-class Scan(NamedTuple):
-    """What the rays of a frame have found."""
-
-    angle: float
-    rays: NDArray[np.float64]
-    """(channels * steps, 3) unit vectors in the sensor's frame."""
-    hits: Hits
 
 
 class Lidar:
@@ -58,30 +49,30 @@ class Lidar:
             )
         self._slopes = np.radians(np.linspace(number(actor, "upper_fov"), number(actor, "lower_fov"), self._channels))
         self._angle = 0.0
+        rules = ("atmosphere_attenuation_rate", "dropoff_general_rate", "dropoff_zero_intensity", "dropoff_intensity_limit")
+        self._rules = np.array([number(actor, name) for name in rules])
         self._random = noise(actor, seed)
         self._made: tuple[tuple[float, int, float], NDArray[np.float64]] | None = None
 
     def measure(self, world: "World") -> Iterator[bytes]:
         """One scan a frame."""
-        scan = self._scan(world)
-        distance = scan.hits.distance
-        intensity = np.exp(-number(self._actor, "atmosphere_attenuation_rate") * distance).astype(np.float32)
-        kept = (scan.hits.face != NOTHING_HIT) & self._not_dropped(intensity)
-        deviation = number(self._actor, "noise_stddev")
+        angle, hits = self._scan(world)
+        distance, deviation = hits.distance, number(self._actor, "noise_stddev")
         if deviation > 0.0:
             distance = distance + self._random.normal(0.0, deviation, len(distance))
-        points = np.empty((int(kept.sum()), 4), np.float32)
-        points[:, :3] = scan.rays[kept] * distance[kept, None]
-        points[:, 3] = intensity[kept]
-        yield self._header(scan, kept) + points.tobytes()
+        chances = self._random.random((2, len(distance)), np.float32)
+        points, counts = np.empty((len(distance), 4), np.float32), np.zeros(self._channels, np.uint32)
+        count = collect(points, counts, hits.rays, distance, hits.face, chances, self._rules)
+        yield HEADER.pack(angle, self._channels) + counts.tobytes() + points[:count].tobytes()
 
-    def _scan(self, world: "World") -> Scan:
-        swept = self._turns * self._fov * world.dt
+    def _scan(self, world: "World") -> tuple[float, Hits]:
+        """The head's angle in rad before this frame, and what the rays of the frame hit."""
+        swept = round(self._turns * self._fov * world.dt, 6)
         steps = min(round(self._rate * world.dt / self._channels), MOST_POINTS // self._channels)
         rays = self._rays(self._angle, steps, swept)
         before = math.radians(self._angle)
-        self._angle = math.fmod(self._angle + swept, self._fov)
-        return Scan(before, rays, shoot(world, world.transform(self._actor), rays, self._range))
+        self._angle = round(math.fmod(self._angle + swept, self._fov), 6)
+        return before, shoot(world, world.transform(self._actor), rays, self._range)
 
     def _rays(self, angle: float, steps: int, swept: float) -> NDArray[np.float64]:
         """(channels * steps, 3) from `angle` over `swept` degrees; kept, since most lidars look the same way in every frame."""
@@ -93,38 +84,18 @@ class Lidar:
             self._made = key, rays.reshape(-1, 3)
         return self._made[1]
 
-    def _not_dropped(self, intensity: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which points the dropoff leaves: some of all, and of the faint ones the more the fainter they are."""
-        actor, count = self._actor, len(intensity)
-        kept = np.ones(count, np.bool_)
-        general, faint = number(actor, "dropoff_general_rate"), number(actor, "dropoff_zero_intensity")
-        if general > 0.0:
-            kept &= self._random.random(count, np.float32) >= general
-        limit = number(actor, "dropoff_intensity_limit")
-        if faint > 0.0 and limit > 0.0:
-            kept &= (intensity > limit) | (self._random.random(count, np.float32) >= faint - faint / limit * intensity)
-        return kept
-
-    def _header(self, scan: Scan, kept: NDArray[np.bool_]) -> bytes:
-        counts = kept.reshape(self._channels, -1).sum(axis=1).astype("<u4")
-        return HEADER.pack(scan.angle, self._channels) + counts.tobytes()
-
 
 class SemanticLidar(Lidar):
     """Every point with the cosine of its angle to the surface, and the id and the tag of what it hit; nothing is dropped."""
 
     def measure(self, world: "World") -> Iterator[bytes]:
         """One scan a frame."""
-        scan = self._scan(world)
-        hits = scan.hits
-        kept = hits.face != NOTHING_HIT
-        points = np.zeros(int(kept.sum()), SEMANTIC_POINT)
-        face = hits.face[kept]
-        points["place"] = scan.rays[kept] * hits.distance[kept, None]
-        points["tag"] = hits.tags(kept)
-        solid = face > GROUND_HIT
-        boxes = hits.boxes[face[solid] // 6]
-        owner = hits.owner_ids[boxes[:, 22].astype(np.int64)]
-        points["number"][solid] = owner
-        points["cosine"] = hits.cosines(kept)
-        yield self._header(scan, kept) + points.tobytes()
+        angle, hits = self._scan(world)
+        labels, cosines = hits.labels()
+        ids = np.array([*(0 if owner is None else owner.id for owner in world.scenery.owners), 0], np.uint32)
+        kept = np.flatnonzero(hits.face != NOTHING_HIT)
+        points = np.empty(len(kept), SEMANTIC_POINT)
+        points["place"] = hits.rays[kept] * hits.distance[kept, None]
+        points["cosine"], points["number"], points["tag"] = cosines[kept], ids[labels[kept, 1]], labels[kept, 0]
+        counts = np.bincount(kept // max(len(hits.rays) // self._channels, 1), minlength=self._channels).astype(np.uint32)
+        yield HEADER.pack(angle, self._channels) + counts.tobytes() + points.tobytes()

@@ -42,10 +42,9 @@ class Obstacle:
         wanted = np.array([self._counts(owner, me) for owner in scenery.owners], np.bool_)
         boxes = grown(boxes[wanted[boxes[:, BOX_OWNER].astype(np.int64)]], number(self._actor, "hit_radius"))
         location, rotation = world.transform(self._actor)
-        ray = (axes(rotation)[:, 0] * MIRROR)[None]
+        turn, ahead = axes(rotation) * MIRROR[:, None], np.array([[1.0, 0.0, 0.0]])
         distance, face = np.empty(1), np.empty(1, np.int32)
-        limit = number(self._actor, "distance")
-        cast(np.array(location) * MIRROR, np.ascontiguousarray(ray), limit, BELOW_ALL, boxes, distance, face)
+        cast(np.array(location) * MIRROR, turn, ahead, number(self._actor, "distance"), BELOW_ALL, boxes, distance, face)
         if face[0] != NOTHING_HIT:
             owner = scenery.owners[int(boxes[face[0] // 6, BOX_OWNER])]
             other = SCENERY if owner is None else owner.info

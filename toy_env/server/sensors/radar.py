@@ -9,8 +9,9 @@ import numpy as np
 from toy_env.render.rays import NOTHING_HIT
 from toy_env.server.errors import Refused
 from toy_env.server.layouts import Layouts
-from toy_env.server.sensors.rays import MIRROR, shoot
+from toy_env.server.sensors.rays import shoot
 from toy_env.server.sensors.sensor import noise, number
+from toy_env.server.world.axes import axes
 
 if TYPE_CHECKING:
     from toy_env.server.world.actors import Actor
@@ -42,16 +43,18 @@ class Radar:
             (np.ones(count), self._spread[0] * radius * np.cos(angle), self._spread[1] * radius * np.sin(angle)), axis=-1
         )
         rays /= np.sqrt((rays * rays).sum(axis=1))[:, None]
-        hits = shoot(world, world.transform(self._actor), rays, self._range)
+        transform = world.transform(self._actor)
+        hits = shoot(world, transform, rays, self._range)
         kept = hits.face != NOTHING_HIT
-        owner = hits.owners()[kept]
+        owner = hits.labels()[0][kept, 1]
         objects = len(world.scenery.surroundings.objects)
-        velocities = np.concatenate((np.zeros((objects + 1, 3)), world.bodies.states["velocity"].astype(np.float64)))
-        # the ground has the place -1 and the last of the objects' zeros the place `objects`
-        theirs = velocities[np.where(owner < objects, objects, owner + 1)]
+        velocities = np.concatenate((np.zeros((1, 3)), world.bodies.states["velocity"].astype(np.float64)))
+        # what is no actor stands
+        theirs = velocities[np.maximum(owner - objects + 1, 0)]
         own = world.state(self._actor)["velocity"].astype(np.float64)
+        directions = rays[kept] @ axes(transform.rotation).T
         points = np.empty((int(kept.sum()), 4), np.float32)
-        points[:, 0] = ((theirs - own) * (hits.rays[kept] * MIRROR)).sum(axis=1)
+        points[:, 0] = ((theirs - own) * directions).sum(axis=1)
         points[:, 1] = np.arctan2(rays[kept, 1], rays[kept, 0])
         points[:, 2] = np.arcsin(rays[kept, 2])
         points[:, 3] = hits.distance[kept]
