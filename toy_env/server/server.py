@@ -20,6 +20,7 @@ from toy_env.server.methods import MODULES
 from toy_env.server.methods.dispatch import Dispatcher
 from toy_env.server.methods.registry import collect
 from toy_env.server.sensors.hub import SensorHub
+from toy_env.server.sensors.warm_up import is_warm, warm_up
 from toy_env.server.transport.loop import Loop, accept, listen
 from toy_env.server.transport.rpc import Connection, Request, RpcServer
 from toy_env.server.transport.streams import Streams, Subscriber
@@ -200,14 +201,16 @@ class Server:
 
     def _warm_up(self) -> None:
         """Compile the kernel, or read it from the disk, before a client waits for it."""
-        if not is_on_disk(advance):
-            self._report("compiling the world's kernel, once on this machine: about half a minute")
+        if not is_on_disk(advance) or not is_warm():
+            self._report("compiling the kernels of the world and of sensors, once on this machine: about a minute")
         chosen = self._played.episode
         if self._episodes and chosen is None:
             # the kernels of the simulator, too
             self._played.choose(next(iter(self._episodes.values())))
             self._played.begin(self.world)
         self.world.tick()
+        if not is_warm():
+            warm_up(self.world)
         self._played.choose(chosen)
         self.world.load(self.world.map)
 
