@@ -1,7 +1,7 @@
 """The drawn world as oriented boxes: what free cameras see and what rays hit, so that the two agree. No pixels and no rays here.
 
-A *part* is a box in the frame of its owner; a *box* is one in the map frame. Shapes are those of `shapes`, stretched to the size that a thing
-really has, and a disc is a thin box: unlike in the front camera, nothing grows with its distance.
+A *part* is a box in the frame of its owner; a *box* is one in the map frame. Shapes are those of `shapes`, stretched to the size that a
+thing really has, and a disc is a thin box: unlike in the front camera, nothing grows with its distance.
 """
 
 import math
@@ -17,8 +17,8 @@ CENTRE, HALF, SIDE, TOP, TAG, NUMBER, LAMP, OWNER = 0, 3, 6, 9, 12, 13, 14, 15
 the thing, `LightState` in which it shines (0: no lamp), row of its owner's pose."""
 PART = 16
 BOX_CENTRE, BOX_AXES, BOX_SIDE, BOX_TOP, BOX_TAG, BOX_NUMBER, BOX_GLOW, BOX_RADIUS, BOX_OWNER = 0, 3, 12, 15, 18, 19, 20, 21, 22
-"""Columns of a box: centre (3), three half axes (3 each) in the map frame, the colours, tag and number of the part, its glow (0: no lamp, 1:
-a lamp that shines, 2: a lamp that is dark), radius of the sphere around it, row of its owner."""
+"""Columns of a box: centre (3), three half axes (3 each) in the map frame, the colours, tag and number of the part, its glow (0: no lamp,
+1: a lamp that shines, 2: a lamp that is dark), radius of the sphere around it, row of its owner."""
 BOX = 23
 POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, RIDER = 6, 7, 8, 13
 """Semantic tags of CARLA 0.9.16."""

@@ -8,8 +8,8 @@ import msgpack
 import numpy as np
 
 from toy_env.server.layouts import Layouts
-from toy_env.server.world.axes import axes
 from toy_env.server.sensors.sensor import noise, number
+from toy_env.server.world.axes import axes
 
 if TYPE_CHECKING:
     from toy_env.server.world.actors import Actor

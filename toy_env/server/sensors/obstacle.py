@@ -1,4 +1,4 @@
-"""Obstacle sensor: what stands within a distance before the sensor. A thick ray: boxes are grown by the radius; the ground is no obstacle."""
+"""Obstacle sensor: what stands within a distance before it. A thick ray: boxes are grown by the radius; the ground is no obstacle."""
 
 import math
 from collections.abc import Iterator
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import msgpack
 import numpy as np
+from numpy.typing import NDArray
 
 from toy_env.render.boxes import BOX_OWNER, BOX_RADIUS
 from toy_env.render.rays import NOTHING_HIT, cast
 from toy_env.server.layouts import Layouts
 from toy_env.server.layouts.values import ActorInfo, Box, Description
 from toy_env.server.sensors.rays import MIRROR
-from toy_env.server.world.axes import axes
 from toy_env.server.sensors.sensor import number
+from toy_env.server.world.axes import axes
 
 if TYPE_CHECKING:
     from toy_env.server.world.actors import Actor
@@ -56,7 +57,7 @@ class Obstacle:
         return owner is not me and (not self._dynamic or owner.type_id.startswith(("vehicle.", "walker.")))
 
 
-def grown(boxes: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]", by: float) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+def grown(boxes: NDArray[np.float64], by: float) -> NDArray[np.float64]:
     """Boxes that reach `by` m farther in all directions."""
     wide = boxes.copy()
     for first in (3, 6, 9):

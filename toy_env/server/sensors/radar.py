@@ -39,9 +39,7 @@ class Radar:
         """One scan a frame."""
         count = min(int(self._rate * world.dt), MOST_RAYS)
         radius, angle = self._random.random(count), self._random.random(count) * 2.0 * math.pi
-        rays = np.stack(
-            (np.ones(count), self._spread[0] * radius * np.cos(angle), self._spread[1] * radius * np.sin(angle)), axis=-1
-        )
+        rays = np.stack((np.ones(count), self._spread[0] * radius * np.cos(angle), self._spread[1] * radius * np.sin(angle)), axis=-1)
         rays /= np.sqrt((rays * rays).sum(axis=1))[:, None]
         transform = world.transform(self._actor)
         hits = shoot(world, transform, rays, self._range)

@@ -17,9 +17,9 @@ from toy_env.render.ground import GroundMap
 from toy_env.render.shapes import Shape
 from toy_env.render.surfaces import CAMERA, draw_surfaces
 from toy_env.render.things import LEVEL, SHAPE, SIGNAL, YAW, X, Y, furniture
-from toy_env.server.world.axes import axes
 from toy_env.server.layouts.table import Family
 from toy_env.server.layouts.values import Box, EnvironmentObject, Rotation, Transform, Vector
+from toy_env.server.world.axes import axes
 
 if TYPE_CHECKING:
     from toy_env.server.world.actors import Actor
