@@ -94,7 +94,7 @@ def _pseudo(x: float, y: float) -> float:
 
 @inline_rule
 def _bin(x: float, y: float) -> int:
-    return min(int(_pseudo(x, y) * (BINS / 4)), BINS - 1)
+    return min(max(int(_pseudo(x, y) * (BINS / 4)), 0), BINS - 1)
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -107,7 +107,7 @@ def _prepare(
         box = boxes[k]
         x, y, z, radius = box[0] - origin[0], box[1] - origin[1], box[2] - origin[2], box[21]
         away = math.sqrt(x * x + y * y)
-        if math.sqrt(away * away + z * z) - radius > limit:
+        if not math.sqrt(away * away + z * z) - radius <= limit:
             continue
         one = ready[count]
         inside = True

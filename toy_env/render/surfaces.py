@@ -19,6 +19,8 @@ GROUND_SEEN, SKY_SEEN = -1, -2
 """In the picture of faces; otherwise it is 6 * box + 2 * axis + (1 where the face looks along the axis)."""
 FAR_M = 1000.0
 """The ground ends here; CARLA's depth camera measures as far."""
+BEYOND_M = 1.0e6
+"""Nothing so far away is drawn, nor what has no place that is a number."""
 _SMALLEST_PX = 0.3
 """Boxes with a smaller radius in the picture are left out."""
 
@@ -36,7 +38,8 @@ def draw_surfaces(inverse: NDArray[np.float32], face: NDArray[np.int32], camera:
         centre = to_camera(camera, box[0] - camera[0], box[1] - camera[1], box[2] - camera[2])
         radius, ahead = box[21], centre[2]
         if (
-            ahead + radius < NEAR_M
+            not abs(ahead) < BEYOND_M
+            or ahead + radius < NEAR_M
             or abs(centre[0]) > ahead * side_x + radius * lean_x
             or abs(centre[1]) > ahead * side_y + radius * lean_y
             or radius * camera[FOCAL] < _SMALLEST_PX * ahead

@@ -21,7 +21,7 @@ import msgpack
 
 START_S = 240.0
 """A server answers within this; the kernels may have to be compiled first."""
-STOP_S = 10.0
+STOP_S = 30.0
 PORTS = 3
 """The ports that a server takes."""
 TRIES = 50

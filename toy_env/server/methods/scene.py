@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from toy_env.render.rays import NOTHING_HIT
+from toy_env.server.errors import Refused
 from toy_env.server.layouts.values import Box, EnvironmentObject, LabelledPoint, Rotation, Transform, Vector
 from toy_env.server.methods.registry import Context, Fidelity, method
 from toy_env.server.sensors.rays import shoot
@@ -15,6 +16,7 @@ from toy_env.server.world.world import World
 
 ANY_TAG = 255
 MOST_HITS = 64
+FARTHEST_M = 1.0e5
 PAST_M = 1e-3
 """A ray goes on so far behind what it has hit."""
 
@@ -24,6 +26,8 @@ def cast_ray(context: Context, start: Vector, end: Vector) -> tuple[LabelledPoin
     """All that lies on the way from one place to another, the nearest first."""
     way = np.subtract(end, start)
     length = float(np.linalg.norm(way))
+    if not length < FARTHEST_M:
+        raise Refused(f"cast_ray: {length:g} m is too far; give two places at most {FARTHEST_M:g} m apart")
     points: list[LabelledPoint] = []
     done = 0.0
     while length - done > PAST_M and len(points) < MOST_HITS:
@@ -39,8 +43,12 @@ def cast_ray(context: Context, start: Vector, end: Vector) -> tuple[LabelledPoin
 @method("project_point", "vector", "vector", "float", gives="any", fidelity=Fidelity.MODEL, note="against the boxes that cameras see")
 def project_point(context: Context, start: Vector, direction: Vector, distance: float) -> Any:
     """The first thing in a direction within a distance, and whether there is one."""
-    length = math.sqrt(sum(part * part for part in direction))
-    hit = first_hit(context.world, start, np.divide(direction, length), distance, afresh=True) if length > 0.0 and distance > 0.0 else None
+    length = math.hypot(*direction)
+    hit = (
+        first_hit(context.world, start, np.divide(direction, length), distance, afresh=True)
+        if 0.0 < length < FARTHEST_M and distance > 0.0
+        else None
+    )
     return hit is not None, context.layouts.values.labelled_point.encode(hit or LabelledPoint(Vector(), 0))
 
 
