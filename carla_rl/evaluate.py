@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.loop import ClosedLoop, rollout
 from carla_rl.metrics.episode import EpisodeMeter
-from carla_rl.metrics.result import EpisodeResult
+from carla_rl.metrics.result import EpisodeResult, Motion
 from carla_rl.records.run import RunDirectory
-from carla_rl.records.steps import StepLogger
+from carla_rl.records.steps import StepLogger, motion_of
 from carla_rl.reward import RewardConfig, rewards
 from carla_rl.scenario.model import Episode
 
@@ -54,12 +54,15 @@ def drive(
         earned = rewards(decision.before, decision.after, decision.active, RewardConfig()).total
         reference.reset(decision.started)
         wanted = reference.plan(decision.observation.restrict(reference.needs)).waypoints
-        if logger and run:
-            for log in logger.update(decision, reward=earned):
-                run.add_steps(log)
         # plans of another horizon cannot be set against the expert's: ADE and FDE are null then
         comparable = wanted if wanted.shape == decision.plan.waypoints.shape else None
-        for result in meter.update(decision, reward=earned, reference=comparable):
+        motions: dict[str, Motion] = {}
+        if logger and run:
+            for log in logger.update(decision, reward=earned, expert=wanted):
+                run.add_steps(log)
+                motions[log.episode_id] = motion_of(log)
+        for measured in meter.update(decision, reward=earned, reference=comparable):
+            result = measured.model_copy(update={"motion": motions.get(measured.episode_id)})
             if run:
                 run.add(result)
             yield result

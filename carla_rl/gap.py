@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carla_rl.compare import CONFIDENCE, RESAMPLES, differing_conditions
+from carla_rl.compare import differing_conditions
 from carla_rl.errors import UsageError
+from carla_rl.metrics.paired import CONFIDENCE, RESAMPLES
 from carla_rl.metrics.result import EpisodeResult
 from carla_rl.metrics.scores import DEFAULT_SCORE, definition
 from carla_rl.metrics.summary import rate_per_km

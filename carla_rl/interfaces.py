@@ -6,7 +6,7 @@ All are batched over N envs. None of them knows how the others work; `carla_rl.l
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -27,6 +27,8 @@ class SimulatorInfo:
     """One honest line, e.g. that the toy is kinematic and its images are drawn."""
     parameters: dict[str, Any]
     """Vehicle model, traffic model, tick: whatever changes the numbers, JSON-able."""
+    criteria: Mapping[str, Any] = field(default_factory=dict)
+    """What a route is judged by, JSON-able: when it counts as completed, after how many ticks it is cut off (None: never)."""
 
 
 class EnvsLost(Exception):

@@ -19,7 +19,7 @@ from torch import Tensor
 from carla_rl.checkpoint import TINY_MULTICAM, SftState, fingerprint, save_sft
 from carla_rl.config import Config
 from carla_rl.errors import UsageError
-from carla_rl.policies import features
+from carla_rl.policies import feature_objects, features
 from carla_rl.policies.images import stack_images, to_input
 from carla_rl.policies.sft import RouteObjects, TinyMulticam, needs_of, new_model
 from carla_rl.records.atomic import make_folder, write_json
@@ -172,14 +172,14 @@ def _hiding(model: TinyMulticam | RouteObjects, config: SftConfig) -> Callable[[
     if isinstance(model, TinyMulticam):
         return lambda inputs: inputs
     generator = torch.Generator().manual_seed(config.seed)
-    rates = torch.full((features.CORRIDOR_SLOTS + features.RISK_SLOTS, 1), config.object_dropout)
-    rates[: features.CORRIDOR_SLOTS] /= 3.0
-    start = features.EGO + features.ROUTE
+    rates = torch.full((feature_objects.CORRIDOR_SLOTS + feature_objects.RISK_SLOTS, 1), config.object_dropout)
+    rates[: feature_objects.CORRIDOR_SLOTS] /= 3.0
+    start = features.EGO + features.ROUTE + features.ROOM
 
     def hide(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         # indexing by rows has made a copy, which is ours to change
         (table,) = inputs
-        slots = table[:, start : start + len(rates) * features.SLOT].view(-1, len(rates), features.SLOT)
+        slots = table[:, start : start + len(rates) * feature_objects.SLOT].view(-1, len(rates), feature_objects.SLOT)
         slots *= torch.rand(len(table), len(rates), 1, generator=generator) >= rates
         return inputs
 

@@ -23,6 +23,7 @@ from carla_rl import resume
 from carla_rl.checkpoint import save_rl
 from carla_rl.config import Config
 from carla_rl.errors import RunFailure, UsageError
+from carla_rl.gaussian import Noise
 from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.loop import ClosedLoop, Decision
 from carla_rl.metrics.episode import EpisodeMeter
@@ -240,8 +241,9 @@ class Training:
     def _validate_sampled(self, trainer: Trainer) -> Mapping[str, Any]:
         """The same with sampled actions; the noise depends on the seed and the update alone."""
         assert self._parts.validate is not None
-        noise = int(np.random.SeedSequence((self._config.seed, trainer.update)).generate_state(1, np.uint64)[0])
-        with sampling(self._parts.policy, torch.Generator().manual_seed(noise)):
+        seed = int(np.random.SeedSequence((self._config.seed, trainer.update)).generate_state(1, np.uint64)[0])
+        noise = Noise(torch.Generator().manual_seed(seed), trainer.config.noise_correlation)
+        with sampling(self._parts.policy, noise):
             return summarize(self._parts.validate(self._parts.policy))
 
     def _checkpoint(self, live: resume.Live) -> None:

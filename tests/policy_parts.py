@@ -31,6 +31,7 @@ def observations(n: int, *, seed: int = 0, camera: str | None = None) -> Observa
         stop_sign=np.stack([rng.uniform(0, 100, n), rng.integers(0, 2, n)], -1).astype(np.float32),
         speed_limit=np.full(n, 13.0, np.float32),
         images=images,
+        room=rng.uniform(1.5, 12.0, (n, 50, 3)).astype(np.float32),
     )
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from metrics.drives import LineSimulator, StraightPolicy, episode, loop, rollout
 
-from carla_rl.compare import Comparison, Difference, compare
+from carla_rl.compare import compare
 from carla_rl.errors import UsageError
+from carla_rl.metrics.comparison import Comparison, Difference
 from carla_rl.metrics.episode import EpisodeMeter
 from carla_rl.metrics.result import EpisodeResult
 from carla_rl.records.reading import Run, read_run

@@ -43,3 +43,32 @@ def test_bounded_lets_nothing_get_stuck_beyond_the_bounds():
     # descent goes against the gradient: back inside it may, farther out it may not
     within.backward(torch.tensor([-1.0, 1.0, 1.0, -1.0, 1.0]))
     assert value.grad.tolist() == [-1.0, 0.0, 1.0, 0.0, 1.0]
+
+
+def test_independent_noise_is_the_generators_own():
+    noise = gaussian.Noise(torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(3):
+        assert torch.equal(noise.draw(4, 2), torch.randn((4, 2), generator=generator))
+
+
+def test_correlated_noise_is_standard_normal_and_correlated_as_asked():
+    noise = gaussian.Noise(torch.Generator().manual_seed(0), 0.6)
+    drawn = torch.stack([noise.draw(2000, 3) for _ in range(40)])
+    assert abs(drawn.mean().item()) < 0.02
+    assert abs(drawn.std().item() - 1.0) < 0.01
+    for lag in (1, 2, 3):
+        assert abs((drawn[lag:] * drawn[:-lag]).mean().item() - 0.6**lag) < 0.02
+
+
+def test_correlated_noise_by_hand_and_going_on_from_its_state():
+    generator = torch.Generator().manual_seed(7)
+    first, second = (torch.randn((2, 1), generator=generator) for _ in range(2))
+    noise = gaussian.Noise(torch.Generator().manual_seed(7), 0.8)
+    assert torch.equal(noise.draw(2, 1), first)
+    state = noise.state_dict()
+    torch.testing.assert_close(noise.draw(2, 1), 0.8 * first + 0.6 * second)
+    again = gaussian.Noise(torch.Generator().manual_seed(1), 0.8)
+    again.load_state_dict(state)
+    torch.testing.assert_close(again.draw(2, 1), 0.8 * first + 0.6 * second)
+    assert again.draw(3, 1).shape == (3, 1)

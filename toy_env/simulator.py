@@ -19,6 +19,7 @@ from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, Control, Event, Ints, Needs, Observation, Scene, SimulatorKind, Step
 from toy_env import events, views
 from toy_env.compiled import Bound, Threads
+from toy_env.criteria import COMPLETE_M, COMPLETE_SHARE
 from toy_env.kernel import tick
 from toy_env.reset import check_start, start, write
 from toy_env.routes import RoutePool
@@ -98,6 +99,7 @@ class ToySimulator:
             version=carla_rl.__version__,
             description="toy simulator: kinematic bicycle ego, lane-following traffic, drawn pictures; its numbers are not CARLA's",
             parameters={"tick_s": TICK_S, "vehicle": asdict(self._vehicle), "traffic": PARAMETERS},
+            criteria={"completion_share": COMPLETE_SHARE, "completion_m": COMPLETE_M, "tick_cap": None},
         )
 
     def unsupported(self, episode: Episode) -> tuple[str, ...]:

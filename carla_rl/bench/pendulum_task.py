@@ -158,14 +158,14 @@ class TorquePolicy:
             self.value_head = ValueHead(3, HIDDEN)
         self.log_std: Tensor = torch.nn.Parameter(torch.full((1,), -float(np.log(LARGEST_TORQUE))))
         self.residual_ratio = 1.0
-        self._generator: torch.Generator | None = None
+        self._noise: gaussian.Noise | None = None
 
     def reset(self, envs: Bools) -> None:
         """See `Policy.reset`: nothing is remembered."""
 
-    def sample_with(self, generator: torch.Generator | None) -> None:
+    def sample_with(self, noise: gaussian.Noise | None) -> None:
         """See `ActorCritic.sample_with`."""
-        self._generator = generator
+        self._noise = noise
 
     def normalise(self, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
         """Never asked for: the features are near one as they are."""
@@ -194,8 +194,8 @@ class TorquePolicy:
         features = self.features(observation)
         action, log_std = self.distribution(torch.from_numpy(features))
         extras = {"features": features}
-        if self._generator is not None:
-            mean, action = action, action + log_std.exp() * torch.randn(action.shape, generator=self._generator)
+        if self._noise is not None:
+            mean, action = action, action + log_std.exp() * self._noise.draw(*action.shape)
             extras["log_prob"] = gaussian.log_prob(action, mean, log_std).numpy()
         extras["action"] = action.numpy()
         waypoints = np.zeros((len(features), 1, 2), np.float32)

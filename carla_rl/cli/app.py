@@ -8,10 +8,15 @@ import typer
 import carla_rl
 from carla_rl.cli import (
     commands_bench,
+    commands_compare,
+    commands_correlate,
     commands_data,
     commands_demo,
     commands_evaluate,
+    commands_ladder,
+    commands_pictures,
     commands_results,
+    commands_runs,
     commands_serve,
     commands_settings,
     commands_train,
@@ -54,7 +59,13 @@ app.command("plan", rich_help_panel="Data and cloning")(commands_data.plan)
 app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluate)
 app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("settings", rich_help_panel="Closed loop")(commands_settings.settings)
-app.command("compare", rich_help_panel="Results")(commands_results.compare)
+app.command("runs", rich_help_panel="Results")(commands_runs.runs)
+app.command("scores", rich_help_panel="Results")(commands_compare.scores)
+app.command("compare", rich_help_panel="Results")(commands_compare.compare)
+app.command("ladder", rich_help_panel="Results")(commands_ladder.ladder)
+app.command("correlate", rich_help_panel="Results")(commands_correlate.correlate)
+app.command("report", rich_help_panel="Results")(commands_pictures.report)
+app.command("render", rich_help_panel="Results")(commands_pictures.render)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
 app.command("serve", rich_help_panel="Simulators")(commands_serve.serve)
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)

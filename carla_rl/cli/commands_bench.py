@@ -9,7 +9,7 @@ import typer
 from carla_rl.bench.toy import Sizes, all_threads, bench_toy, quick
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stderr, stdout
-from carla_rl.cli.tables_bench import Parts, machine_lines, pendulum_tables, toy_tables, train_tables
+from carla_rl.cli.tables_bench import Parts, compare_lines, machine_lines, pendulum_tables, toy_tables, train_tables
 
 bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine: medians of several repetitions, with their spread.")
 
@@ -84,6 +84,18 @@ def pendulum(
 
     found = bench_pendulum(PendulumSizes(steps, seeds), _tell)
     _print(found, pendulum_tables(found), json)
+
+
+@bench.command("compare")
+def compare(
+    episodes: Annotated[int, typer.Option("--episodes", min=2, max=1_000_000, help="Of each of the two runs.")] = 10_000,
+    json: options.Json = False,
+) -> None:
+    """`carla-rl compare` of two large runs of made-up episodes: seconds and peak of memory of the whole process."""
+    from carla_rl.bench.compare import bench_compare
+
+    found = bench_compare(episodes, _tell)
+    _print(found, compare_lines(found), json)
 
 
 def _tell(part: str) -> None:

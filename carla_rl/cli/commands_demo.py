@@ -65,6 +65,9 @@ QUICK = Size(
 )
 
 
+REPORT = "report.html"
+
+
 @dataclass(frozen=True)
 class Step:
     """One command of the story."""
@@ -79,7 +82,7 @@ def demo(
     seed: options.Seed = 0,
     out: options.Out = Path("out"),
 ) -> None:
-    """The whole story on the toy simulator: record, clone, look offline, evaluate, refine with PPO, evaluate again, compare.
+    """The whole story on the toy simulator: record, clone, look offline, evaluate, refine with PPO, evaluate again, compare, report.
 
     Each step prints the command that does the same. Leaves everything in out/<run_id>/. The full demo takes minutes, the quick one less
     than two. Nothing is tuned on the evaluation suite; the result is whatever was measured.
@@ -102,6 +105,7 @@ def demo(
     stdout.print(
         f"everything is in [bold]{name}[/]; look at learning with: tensorboard --logdir {name}/ppo", highlight=False, soft_wrap=True
     )
+    stdout.print(f"open the report in a browser: [bold]{escape(str((folder / REPORT).resolve()))}[/]", highlight=False, soft_wrap=True)
 
 
 def _say_disjoint(size: Size) -> None:
@@ -151,6 +155,9 @@ def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
     if size.camera_episodes:
         yield from _camera_story(size, folder)
     yield Step("The comparison: SFT against SFT + delta", ("compare", str(folder / "drive-sft"), str(folder / "drive-rl")))
+    # the run of the training after the drives: it gives the learning curves
+    runs = tuple(str(folder / name) for name in ("drive-sft", "drive-rl", "drive-expert", "ppo"))
+    yield Step("All of it as a page to look at", ("report", *runs, "--out", str(folder / REPORT)))
 
 
 def _camera_story(size: Size, folder: Path) -> Iterator[Step]:

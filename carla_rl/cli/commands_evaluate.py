@@ -120,7 +120,7 @@ def run_evaluation(
         simulator=bank.simulator.info,
         suite=bank.record,
         policy=ready.policy,
-        protocol={"controller": agent.controller, "decision_ticks": agent.decision_ticks},
+        protocol={"controller": agent.controller, "decision_ticks": agent.decision_ticks, **bank.simulator.info.criteria},
         run_id=run_id,
     )
     run = RunDirectory(started)

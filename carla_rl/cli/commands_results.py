@@ -1,4 +1,4 @@
-"""`compare`, `gap`, `suites` and `compile-map`: results side by side, and what there is to drive on."""
+"""`gap`, `suites` and `compile-map`: results side by side, and what there is to drive on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,41 +7,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from carla_rl import compare as comparison
 from carla_rl import gap as closing
 from carla_rl.build import Networks, map_folders
 from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.cli import options
-from carla_rl.cli.console import print_json, stderr, stdout
-from carla_rl.cli.tables import by_type_table, comparison_table, gap_table
+from carla_rl.cli.console import print_json, stdout
+from carla_rl.cli.tables import by_type_table, gap_table
 from carla_rl.errors import UsageError
 from carla_rl.records.reading import read_run
 from carla_rl.roads.storage import save_network
 from carla_rl.scenario.suite import load_suite, shipped_suites
-
-
-def compare(
-    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run directory of `evaluate`: the baseline.")],
-    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another over the same suite.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Compare runs made under different conditions; the differences are shown.")
-    ] = False,
-    seed: options.Seed = 0,
-    json: options.Json = False,
-) -> None:
-    """Set two evaluations against each other, episode by episode, with paired bootstrap intervals.
-
-    Pairs are drives of the same scenario with the same seed. Runs of different simulators, suites or settings are refused without --force.
-    """
-    found = comparison.compare(read_run(run_a), read_run(run_b), force=force, seed=seed)
-    if json:
-        print_json(found.to_json())
-        return
-    for warning in found.warnings:
-        stderr.print(f"[yellow]{escape(warning)}[/]", highlight=False)
-    if found.only_a or found.only_b:
-        stderr.print(f"[yellow]left out: {len(found.only_a)} episodes only in A, {len(found.only_b)} only in B[/]")
-    stdout.print(comparison_table(found))
 
 
 def gap(

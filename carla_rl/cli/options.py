@@ -65,3 +65,4 @@ Threads = Annotated[
 Episodes = Annotated[
     str, typer.Option("--episodes", metavar="GLOB", help="Recorded episodes: a quoted pattern such as 'data/*/episode.json'.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Go on although the runs' fingerprints differ; the differences are shown.")]

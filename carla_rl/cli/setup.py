@@ -138,4 +138,9 @@ def policy_record(policy: Policy, checkpoint: Path | None) -> PolicyRecord:
     """Which policy drives, for the run directory."""
     if checkpoint is None:
         return PolicyRecord(name=policy.name)
-    return PolicyRecord(name=policy.name, checkpoint=str(checkpoint), sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest())
+    return PolicyRecord(name=policy.name, checkpoint=str(checkpoint), sha256=digest(checkpoint))
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, as records hold it."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 from rich.table import Table
 
-from carla_rl.compare import Comparison
 from carla_rl.gap import Gap
 
 
@@ -56,32 +55,6 @@ def infraction_lines(metrics: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def comparison_table(found: Comparison) -> Table:
-    """Run B against run A, a measure a row; `n` where fewer pairs than all have the measure."""
-    table = Table(
-        title=f"A: {found.policy_a} ({found.run_a})\nB: {found.policy_b} ({found.run_b})\n{found.pairs} paired episodes",
-        title_justify="left",
-        caption=f"in brackets: {found.confidence:.0%} interval of B - A, paired bootstrap, {found.resamples} resamples, seed {found.seed}",
-        caption_justify="left",
-    )
-    table.add_column("measure", no_wrap=True)
-    for column in ("A", "B", "B - A"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for row in found.measures:
-        digits = 1 if row.name == "driving_score" else 3
-        interval = "" if row.low is None or row.high is None else rf" \[{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
-        few = "" if row.pairs == found.pairs else f" (n {row.pairs})"
-        table.add_row(
-            row.name.replace("_", " ") + few,
-            number(row.a, digits),
-            number(row.b, digits),
-            f"{row.difference:+.{digits}f}{interval}",
-            _verdict(row.better, row.low, row.high),
-        )
-    return table
-
-
 def offline_table(title: str, result: Mapping[str, Any]) -> Table:
     """The mean error by horizon, beside that of the SFT plan where the policy corrects one."""
     table = Table(title=title, title_justify="left")
@@ -101,12 +74,6 @@ T = TypeVar("T")
 def _some(rows: Sequence[T]) -> list[T]:
     """Every fifth row, the last one included: a table for people."""
     return [row for i, row in enumerate(rows) if (i + 1) % 5 == 0 or i + 1 == len(rows)]
-
-
-def _verdict(better: str, low: float | None, high: float | None) -> str:
-    if low is None or high is None or low <= 0.0 <= high:
-        return "undecided" if low != high or low != 0.0 else "equal"
-    return "[green]B better[/]" if (low > 0) == (better == "higher") else "[red]B worse[/]"
 
 
 def _simulator(metrics: Mapping[str, Any]) -> str:

@@ -59,6 +59,15 @@ def pendulum_tables(found: Mapping[str, Any]) -> Parts:
         yield f"{found['peer']['peer']}: {found['peer']['note'] or found['peer']['version']}"
 
 
+def compare_lines(found: Mapping[str, Any]) -> Parts:
+    """The parts of `carla-rl bench compare`."""
+    yield (
+        f"{found['pairs']:,} pairs ({found['bytes_read'] / 1e6:.0f} MB of records) compared in {found['seconds']:.1f} s "
+        f"({found['cpu_seconds']:.1f} s of processor time) with at most {found['peak_bytes'] / 1e6:.0f} MB; the aim is "
+        f"{found['aims']['seconds']:.0f} s and {found['aims']['peak_bytes'] / 1e6:.0f} MB for 10,000"
+    )
+
+
 def spread(row: Mapping[str, Any]) -> str:
     """Lowest to highest of the repetitions."""
     return f"{_short(row['lowest'])} – {_short(row['highest'])}"

@@ -24,11 +24,11 @@ Positive = Annotated[float, Field(ge=0)]
 
 def _member(kind: type[IntEnum]) -> Callable[[Any], Any]:
     """Reads a member of `kind` from its name in lower case, as it stands in the files; members pass."""
+    names = {member.name.lower(): member for member in kind}
 
     def read(value: Any) -> Any:
         if isinstance(value, kind):
             return value
-        names = {member.name.lower(): member for member in kind}
         if not isinstance(value, str) or value not in names:
             raise ValueError(f"unknown; write one of {', '.join(names)}")
         return names[value]
@@ -77,6 +77,29 @@ class Raw(Record):
     delta_m: Positive | None = Field(description="mean length of the correction of a waypoint; null without an SFT plan")
 
 
+class Motion(Record):
+    """How the ego moved, measured over the whole drive from its step log (`carla_rl.metrics.motion`)."""
+
+    step_s: Annotated[float, Field(gt=0)] = Field(description="s between two samples: the decisions")
+    chunks: Count = Field(description="pieces of 2 s that were judged for comfort; 0 for a drive of fewer than three samples")
+    comfortable_chunks: Count = Field(description="those within all of nuPlan's bounds")
+    comfort_worst: dict[str, Positive] = Field(description="by quantity: largest magnitude after smoothing, m/s^2, m/s^3, rad/s, rad/s^2")
+    comfort_outside: dict[str, Share] = Field(description="by quantity: share of the samples outside nuPlan's bounds")
+    min_ttc_s: Positive | None = Field(description="s: shortest time to collision; null where there was none within 3 s")
+    ttc_short_share: Share = Field(description="share of the decisions with a time to collision below 0.95 s")
+    overspeed_mps: Positive = Field(description="m/s above the speed limit, mean over the drive")
+    off_centre_s: Positive = Field(description="s: longest time more than 0.5 m off the route's line")
+    traffic_speed_shares: tuple[Positive, ...] = Field(
+        description="ego's mean speed over that of the vehicles within 100 m that ever moved, quarter by quarter of the route"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Motion":
+        if self.comfortable_chunks > self.chunks:
+            raise ValueError(f"{self.comfortable_chunks} of {self.chunks} chunks are comfortable; the record was changed after the run")
+        return self
+
+
 class EpisodeResult(Record):
     """One finished episode. `scenario_id` and `success` are required by the contract; the other names are kept from it or added."""
 
@@ -114,6 +137,7 @@ class EpisodeResult(Record):
     start_m: Positive = Field(description="m along the route where the ego was put; 0 in evaluation")
     scripted: tuple[str, ...] = Field(default=(), description="scenario types of the scripted actors that were there, each once")
     skipped: tuple[str, ...] = Field(description="scripted actors left out because the simulator cannot play them")
+    motion: Motion | None = Field(default=None, description="null where no step log was kept; left out of the file then")
 
     @field_validator("score")
     @classmethod
@@ -167,4 +191,4 @@ class EpisodeResult(Record):
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, contract names (`return`, not `episode_return`)."""
-        return self.model_dump(mode="json", by_alias=True)
+        return self.model_dump(mode="json", by_alias=True, exclude={"motion"} if self.motion is None else None)

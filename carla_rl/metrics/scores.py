@@ -70,7 +70,8 @@ class ScoreDefinition:
         match self.combination:
             case Combination.PRODUCT:
                 for kind, factor in self.coefficients.items():
-                    penalty *= factor ** drive.counts.get(kind, 0)
+                    if count := drive.counts.get(kind):
+                        penalty *= factor**count
                 for lack in lacks:
                     penalty *= 1.0 - self.min_speed_weight * lack
             case Combination.RECIPROCAL:
@@ -154,3 +155,31 @@ def _check(drive: Drive) -> None:
         raise ValueError(f"negative count of infractions: {dict(drive.counts)}")
     if not all(share >= 0.0 for share in drive.min_speed_shares):
         raise ValueError(f"negative share of the traffic's speed: {drive.min_speed_shares}")
+
+
+NORMALISED_SCALE = 0.2
+"""Of every factor, so that one infraction a kilometre costs much."""
+
+
+def normalised_driving_score(drive: Drive, route_length_m: float) -> float:
+    """carla_garage's normalised driving score, 0..100: infractions a driven kilometre, not infractions a route.
+
+    NDS = RC * prod((0.2 * factor) ** (count / driven km)) * prod(1 - 0.3 * lack) * (1 - share outside), with the factors of leaderboard 2.0
+    and driven km = RC * route length (`tools/result_parser.py`, leaderboard 2 branch). A longer drive with the same rate of infractions
+    scores no lower. As there, a drive of 0 km has no rate; it scores 0.
+
+    Raises:
+        ValueError: impossible facts, or a route without a length.
+    """
+    _check(drive)
+    if not route_length_m > 0.0:
+        raise ValueError(f"a route of {route_length_m} m has no kilometres to count infractions on")
+    km = drive.route_completion * route_length_m / 1000.0
+    if km == 0.0:
+        return 0.0
+    penalty = 1.0 - drive.outside_share
+    for kind, factor in _FACTORS_2_0.items():
+        penalty *= (NORMALISED_SCALE * factor) ** (drive.counts.get(kind, 0) / km)
+    for share in drive.min_speed_shares:
+        penalty *= 1.0 - DEFINITIONS["leaderboard_2.0"].min_speed_weight * min(max(1.0 - share, 0.0), 1.0)
+    return 100.0 * drive.route_completion * penalty

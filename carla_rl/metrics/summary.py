@@ -8,7 +8,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from carla_rl.metrics.measures import ABILITIES, MEASURES, SCORES, measure
+from carla_rl.metrics.paired import CONFIDENCE, mean_interval
 from carla_rl.metrics.result import EpisodeResult
+from carla_rl.metrics.subscores import MISSING
 from carla_rl.types import Ending, Infraction
 
 MIN_KM = 0.001
@@ -69,8 +72,57 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
             cause: sum(result.ending.name.lower() == cause for result in results)
             for cause in sorted({result.ending.name.lower() for result in results})
         },
+        "scores": scores(results),
+        "intervals": intervals(results),
+        "abilities": abilities(results),
+        "by_type": by_type(results),
         "by_town": {town: _town([result for result in results if result.town == town]) for town in towns},
     }
+
+
+def scores(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Every definition of the score side by side, and what some of them are made of: the mean, over how many episodes, missing terms.
+
+    `mean` is None where no episode has it (terms of the motion need a step log).
+    """
+    names = (*SCORES, "efficiency", "comfort", "ttc_short_share")
+    rows = [measure(result) for result in results]
+    found = {}
+    for one in (one for one in MEASURES if one.name in names):
+        values = [value for row in rows if (value := row[one.name]) is not None]
+        missing = list(MISSING.get(one.name, ()))
+        found[one.name] = {"mean": mean_std(values)[0], "episodes": len(values), "unit": one.unit, "missing": missing}
+    return found
+
+
+def intervals(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """95 % bootstrap intervals over the routes, `[low, high]`; None for fewer than two episodes."""
+    routes = [result.scenario_id for result in results]
+    columns = {
+        "driving_score_mean": [result.driving_score for result in results],
+        "route_completion_mean": [result.route_completion for result in results],
+        "success_rate": [float(result.success) for result in results],
+    }
+    return {"confidence": CONFIDENCE, **{name: mean_interval(values, routes) for name, values in columns.items()}}
+
+
+def by_type(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Success and driving score by type of scripted scenario; an episode with several counts for each."""
+    types = sorted({name for result in results for name in result.scripted})
+    return {name: _town([result for result in results if name in result.scripted]) for name in types}
+
+
+def abilities(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Bench2Drive's abilities: success rate of the episodes with a scenario type of each, and the mean of those that were met.
+
+    There the traffic-signs ability also counts each such route a second time by whether its junction was passed, and misspelt names drop
+    out; here an episode counts once.
+    """
+    rows = {}
+    for ability, types in ABILITIES.items():
+        of_it = [result for result in results if types.intersection(result.scripted)]
+        rows[ability] = {"num_episodes": len(of_it), "success_rate": mean_std(result.success for result in of_it)[0]}
+    return {**rows, "mean": {"success_rate": mean_std(row["success_rate"] for row in rows.values())[0]}}
 
 
 def _town(results: Sequence[EpisodeResult]) -> dict[str, Any]:

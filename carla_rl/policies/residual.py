@@ -65,7 +65,7 @@ class ResidualPolicy:
         """Whether the features' normaliser is set."""
         self._mean = np.zeros(self.feature_size, np.float32)
         self._scale = np.ones(self.feature_size, np.float32)
-        self._generator: torch.Generator | None = None
+        self._noise: gaussian.Noise | None = None
 
     @classmethod
     def from_state(cls, state: RlState) -> "ResidualPolicy":
@@ -115,9 +115,9 @@ class ResidualPolicy:
         self._scale = np.array(scale, np.float32)
         self.normalised = True
 
-    def sample_with(self, generator: torch.Generator | None) -> None:
-        """Sample actions with this generator from now on; with None drive the mean."""
-        self._generator = generator
+    def sample_with(self, noise: gaussian.Noise | None) -> None:
+        """Sample actions with this noise from now on; with None drive the mean."""
+        self._noise = noise
 
     def reset(self, envs: Bools) -> None:
         """Nothing to forget: the policy has no memory."""
@@ -155,8 +155,8 @@ class ResidualPolicy:
         raw = by_rows(self.delta_head.net, features)
         extras = {"features": features}
         action = np.ascontiguousarray(raw[:, : len(self.basis.shift)])
-        if self._generator is not None:
-            action, extras["log_prob"] = self._sample(raw, self._generator)
+        if self._noise is not None:
+            action, extras["log_prob"] = self._sample(raw, self._noise)
         delta, bounded = correction(action, seen.waypoints, *self.basis, self.config.limit, self.config.bound == "tanh")
         if self.residual_ratio != 1.0:
             delta *= np.float32(self.residual_ratio)
@@ -202,9 +202,9 @@ class ResidualPolicy:
         parts = {"z": seen.z, "waypoints": waypoints, "context": seen.context}
         return np.concatenate([parts[name] for name in self.config.inputs], axis=1)
 
-    def _sample(self, raw: NDArray[np.float32], generator: torch.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _sample(self, raw: NDArray[np.float32], noise: gaussian.Noise) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Actions (N, K) around the mean and their log-probabilities (N,), of what the delta head gave."""
         with torch.inference_mode():
             mean, log_std = self._parameters(torch.from_numpy(raw))
-            action = mean + log_std.exp() * torch.randn(mean.shape, generator=generator)
+            action = mean + log_std.exp() * noise.draw(*mean.shape)
             return action.numpy(), gaussian.log_prob(action, mean, log_std).numpy()

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from carla_rl.gaussian import Noise
 from carla_rl.interfaces import Policy
 from carla_rl.types import Observation
 
@@ -52,8 +53,8 @@ class ActorCritic(Policy, Heads, Protocol):
     def twin(self, device: torch.device) -> Heads:
         """A copy of the heads on another device, to learn there; this policy goes on driving with its own."""
 
-    def sample_with(self, generator: torch.Generator | None) -> None:
-        """Sample actions with this generator from now on; with None drive the mean."""
+    def sample_with(self, noise: Noise | None) -> None:
+        """Sample actions with this noise from now on; with None drive the mean."""
 
     def normalise(self, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
         """From now on the features are (features - mean) * scale, both (D,); identity before."""
@@ -78,9 +79,9 @@ def copy_heads(source: Heads, target: Heads) -> None:
 
 
 @contextmanager
-def sampling(policy: ActorCritic, generator: torch.Generator) -> Iterator[None]:
+def sampling(policy: ActorCritic, noise: Noise) -> Iterator[None]:
     """The policy samples inside the block and drives its mean again after it."""
-    policy.sample_with(generator)
+    policy.sample_with(noise)
     try:
         yield
     finally:

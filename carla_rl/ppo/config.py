@@ -61,6 +61,12 @@ class PPOConfig(Config):
     )
     log_std_end: float = Field(default=-2.3, ge=LOG_STD_RANGE[0], le=LOG_STD_RANGE[1], description="and at the end of its schedule")
     log_std_until: float = Field(default=0.9, gt=0, le=1, description="share of the training over which it moves, linearly")
+    noise_correlation: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="of the noise of a decision with that of the one before; what is correlated is felt, and other things are tried",
+    )
     residual_start: float = Field(default=1.0, ge=0, le=1, description="share of the correction that is driven at the start")
     residual_until: float = Field(default=0.2, gt=0, le=1, description="share of the training over which it grows to the whole, linearly")
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from carla_rl.errors import RunFailure, UsageError
+from carla_rl.gaussian import Noise
 from carla_rl.loop import ClosedLoop
 from carla_rl.ppo.actor_critic import ActorCritic, copy_heads, sampling
 from carla_rl.ppo.buffer import Batch, RolloutBuffer
@@ -55,7 +56,7 @@ class Trainer:
         self.decisions = 0
         """Decisions driven."""
         actions, order = np.random.SeedSequence(seed).generate_state(2, np.uint64)
-        self._noise = torch.Generator().manual_seed(int(actions))
+        self._noise = Noise(torch.Generator().manual_seed(int(actions)), config.noise_correlation)
         self._collector = Collector(loop, policy, reward, watch)
         self._heads = policy if device is None else policy.twin(device)
         self._learner = PPOUpdate(self._heads, config, torch.Generator().manual_seed(int(order)))
@@ -141,7 +142,7 @@ class Trainer:
             "learner": self._learner.state_dict(),
             "collector": self._collector.state_dict(),
             "return_scale": self._scale.state_dict(),
-            "noise": self._noise.get_state(),
+            "noise": self._noise.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -156,7 +157,7 @@ class Trainer:
         self._learner.load_state_dict(state["learner"])
         self._collector.load_state_dict(state["collector"])
         self._scale.load_state_dict(state["return_scale"])
-        self._noise.set_state(state["noise"])
+        self._noise.load_state_dict(state["noise"])
 
     def drop_episodes(self) -> None:
         """Forget the unfinished episodes of `load_state_dict`, where the worlds could not be brought back and new episodes began."""

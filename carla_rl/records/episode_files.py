@@ -26,7 +26,7 @@ from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, WAYPOINT_S, CameraSpec, ObjectColumn, Observation
 
 DECIMALS = 4
-_MAP = ("route", "route_left", "objects", "light", "stop_sign", "speed_limit")
+_MAP = ("route", "route_left", "objects", "light", "stop_sign", "speed_limit", "room")
 _SUFFIXES = (".png", ".jpg")
 
 

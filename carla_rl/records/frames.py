@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
-from carla_rl.types import ROUTE_POINTS, LightState, Needs, ObjectColumn, ObjectKind
+from carla_rl.types import ROUTE_POINTS, LightState, Needs, ObjectColumn, ObjectKind, RoomColumn
 
 Frame = dict[str, Any]
 
@@ -55,6 +55,8 @@ class Frames:
             columns["stop_sign"] = reader.column("observations.map.stop_sign", (2,))
         if needs.speed_limit:
             columns["speed_limit"] = reader.column("observations.map.speed_limit", ())
+        if needs.room:
+            columns["room"] = reader.column("observations.map.room", (ROUTE_POINTS, len(RoomColumn)))
         images = {camera.name: reader.images(camera.name) for camera in needs.cameras}
         return cls(path, episode_id, columns, images)
 

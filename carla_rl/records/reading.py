@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from carla_rl.errors import UsageError
 from carla_rl.metrics.result import EpisodeResult, Record
+from carla_rl.records.fingerprint import fingerprint
 from carla_rl.records.names import file_stem
 from carla_rl.records.run import FORMAT, PolicyRecord, SimulatorRecord, SuiteRecord
 
@@ -57,8 +58,14 @@ def read_run(path: Path) -> Run:
     run_id = _run_id(folder / "config.json", config)
     environment = read_object(folder / "environment.json")
     _same_run(folder / "environment.json", environment, run_id)
-    episodes, notes = _read_episodes(folder / "episodes.jsonl", run_id)
-    complete = _check_metrics(folder / "metrics.json", run_id, episodes)
+    simulator, suite, policy = (
+        _part(SimulatorRecord, environment, "simulator", folder),
+        _part(SuiteRecord, environment, "suite", folder),
+        _part(PolicyRecord, environment, "policy", folder),
+    )
+    metrics = _Metrics(folder / "metrics.json", run_id)
+    episodes, notes = _read_episodes(folder / "episodes.jsonl", run_id, metrics)
+    complete = metrics.check(environment, episodes)
     if not complete:
         notes = [f"{run_id}: the run was not finished; {len(episodes)} episodes are there", *notes]
     return Run(
@@ -67,9 +74,9 @@ def read_run(path: Path) -> Run:
         command=str(config.get("command", "")),
         config=_object(folder / "config.json", config, "config"),
         environment=environment,
-        simulator=_part(SimulatorRecord, environment, "simulator", folder),
-        suite=_part(SuiteRecord, environment, "suite", folder),
-        policy=_part(PolicyRecord, environment, "policy", folder),
+        simulator=simulator,
+        suite=suite,
+        policy=policy,
         protocol=_object(folder / "environment.json", environment, "protocol"),
         episodes=tuple(episodes),
         complete=complete,
@@ -98,7 +105,54 @@ def read_object(path: Path) -> dict[str, Any]:
     return data
 
 
-def _read_episodes(path: Path, run_id: str) -> tuple[list[EpisodeResult], list[str]]:
+class _Metrics:
+    """A run's metrics.json. A finished run's must tell of the same episodes as its lines: they are compared as the lines are read."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        """Raises UsageError for a file that cannot be read or is of another run."""
+        self._path = path
+        self._metrics = read_object(path) if path.exists() else {}
+        if self._metrics:
+            _same_run(path, self._metrics, run_id)
+        self._complete = self._metrics.get("complete") is True
+        # a training run's metrics.json is the headline alone
+        self._headline = "total_episodes" in self._metrics
+        told = self._metrics.pop("scenarios", None)
+        self._count = len(told) if isinstance(told, list) else None
+        self._left = {line["episode_id"]: line for line in told or () if isinstance(line, dict) and "episode_id" in line}
+        self._differs: str | None = None
+
+    def compare(self, episode_id: str, line: Mapping[str, Any]) -> None:
+        """Take in a line of episodes.jsonl; what is told of it is forgotten."""
+        told = self._left.pop(episode_id, None)
+        if told is not None and told != {name: value for name, value in line.items() if name != "run_id"}:
+            self._differs = self._differs or episode_id
+
+    def check(self, environment: Mapping[str, Any], episodes: list[EpisodeResult]) -> bool:
+        """Whether the run was finished.
+
+        Raises:
+            UsageError: it was, and the file contradicts the episodes.
+        """
+        path = self._path
+        if not self._complete or self._headline:
+            return self._complete
+        if self._count is None:
+            raise UsageError(f"{path}: scenarios is missing or no list; the file was changed after the run")
+        if self._count != len(episodes):
+            raise UsageError(f"{path}: tells of {self._count} episodes, episodes.jsonl of {len(episodes)}; one of the files was changed")
+        if differs := self._differs or next(iter(self._left), None):
+            raise UsageError(f"{path}: episode {differs} differs from its line in episodes.jsonl; one of the files was changed")
+        if "fingerprint" in self._metrics and self._metrics["fingerprint"] != fingerprint(environment, episodes):
+            raise UsageError(f"{path}: fingerprint is not that of environment.json and the episodes; one of the files was changed")
+        mean = _object(path, self._metrics, "summary").get("driving_score_mean")
+        exact = math.fsum(episode.driving_score for episode in episodes) / len(episodes) if episodes else None
+        if mean != exact:
+            raise UsageError(f"{path}: summary.driving_score_mean is {mean}, its episodes give {exact}; the file was changed after the run")
+        return True
+
+
+def _read_episodes(path: Path, run_id: str, metrics: _Metrics) -> tuple[list[EpisodeResult], list[str]]:
     if not path.exists():
         return [], []
     seen: dict[str, int] = {}
@@ -113,6 +167,7 @@ def _read_episodes(path: Path, run_id: str) -> tuple[list[EpisodeResult], list[s
         if result.episode_id in seen:
             raise UsageError(f"{source}: episode {result.episode_id} is in line {seen[result.episode_id]} already; two runs were mixed")
         seen[result.episode_id] = number
+        metrics.compare(result.episode_id, data)
         episodes.append(result)
     episodes.sort(key=lambda result: (result.scenario_id, result.repetition))
     return episodes, notes
@@ -139,32 +194,6 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
         if not isinstance(data, dict):
             raise UsageError(f"{path}: line {number} holds a {type(data).__name__}, expected an object")
         yield number, data, ""
-
-
-def _check_metrics(path: Path, run_id: str, episodes: list[EpisodeResult]) -> bool:
-    """Whether the run was finished. A finished run's metrics.json must tell of the same episodes as its lines."""
-    if not path.exists():
-        return False
-    metrics = read_object(path)
-    _same_run(path, metrics, run_id)
-    if metrics.get("complete") is not True:
-        return False
-    if "total_episodes" in metrics:
-        # a training run's metrics.json is the headline alone
-        return True
-    told = metrics.get("scenarios")
-    if not isinstance(told, list):
-        raise UsageError(f"{path}: scenarios is missing or no list; the file was changed after the run")
-    if len(told) != len(episodes):
-        raise UsageError(f"{path}: tells of {len(told)} episodes, episodes.jsonl of {len(episodes)}; one of the files was changed")
-    for line, episode in zip(told, episodes, strict=True):
-        if line != episode.to_json():
-            raise UsageError(f"{path}: episode {episode.episode_id} differs from its line in episodes.jsonl; one of the files was changed")
-    mean = _object(path, metrics, "summary").get("driving_score_mean")
-    exact = math.fsum(episode.driving_score for episode in episodes) / len(episodes) if episodes else None
-    if mean != exact:
-        raise UsageError(f"{path}: summary.driving_score_mean is {mean}, its episodes give {exact}; the file was changed after the run")
-    return True
 
 
 def _object(path: Path, data: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from carla_rl.metrics.scores import DEFAULT_SCORE
 from carla_rl.metrics.summary import summarize
 from carla_rl.records.atomic import append_lines, make_folder, write_json
 from carla_rl.records.environment import describe_environment
+from carla_rl.records.fingerprint import code_version, fingerprint
 from carla_rl.records.names import check_run_id, file_stem, new_run_id
 from carla_rl.records.steps import StepLog, write_steps
 from carla_rl.types import TICK_S
@@ -70,7 +71,7 @@ class StartedRun:
 
     path: Path
     facts: dict[str, Any]
-    """`simulator`, `suite`, `policy` and `protocol`, as JSON values: for metrics.json."""
+    """`simulator`, `suite`, `policy`, `protocol` and `code`, as JSON values: for metrics.json."""
     git: dict[str, Any]
 
 
@@ -166,7 +167,7 @@ def start_run(
         raise UsageError(f"{path}: holds a run already; give another --run-id, or none")
     make_folder(path)
     environment = describe_environment()
-    facts = run_facts(simulator, suite, policy, protocol)
+    facts = {**run_facts(simulator, suite, policy, protocol), "code": code_version(simulator.kind.value)}
     started = (now or datetime.now()).astimezone().isoformat(timespec="seconds")
     write_json(path / "config.json", {"format": FORMAT, "run_id": path.name, "command": kind, "started": started, "config": dict(config)})
     write_json(path / "environment.json", {"run_id": path.name, **facts, **environment})
@@ -201,6 +202,7 @@ def evaluation_metrics(
         "complete": complete,
         "git": dict(git),
         **facts,
+        "fingerprint": fingerprint(facts, ordered),
         "skipped_scenarios": {result.scenario_id: list(result.skipped) for result in ordered if result.skipped},
         "summary": summarize(ordered),
         "scenarios": [result.to_json() for result in ordered],

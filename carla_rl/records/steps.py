@@ -1,7 +1,7 @@
 """The step log: one `.npz` an episode, enough to redraw the drive without the simulator.
 
 Plain arrays, float32, no pickle; a `version` field guards the reader. Frames: map for poses and actors, ego frame for plans (that of the
-same row's pose). Knows nothing of how a picture is made of it.
+same row's pose). What was added to the format later is optional: older logs read as None there. Knows nothing of how a picture is made.
 """
 
 import io
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
 from carla_rl.loop import Decision
+from carla_rl.metrics.motion import measure_motion
+from carla_rl.metrics.result import Motion
 from carla_rl.records.atomic import write_bytes
 from carla_rl.records.buffer import EpisodeBuffer
-from carla_rl.scenario.model import Episode
+from carla_rl.scenario.model import Episode, Weather
 from carla_rl.types import TICK_S, Ending, Event, Infraction, ObjectKind
 
 VERSION = 1
@@ -28,6 +30,10 @@ DRAWN_M = 100.0
 Float32 = NDArray[np.float32]
 EGO = ("x", "y", "yaw", "speed", "yaw_rate", "acceleration")
 FACTS = ("route_completion", "lateral", "speed_limit")
+GRAIN_M = 2.0**-10
+"""The expert's plans are kept in multiples of this: a millimetre is enough to draw, and packs in half the space."""
+OPTIONAL = ("sft_waypoints", "reward", "expert_waypoints", "outside_share")
+"""Arrays that a log may lack."""
 ACTOR = ("id", "kind", "x", "y", "yaw", "speed", "half_length", "half_width")
 
 
@@ -61,6 +67,11 @@ class StepLog:
     events: tuple[Event, ...]
     route: Float32
     """(P, 4): x, y, yaw, half width of the lane; map frame."""
+    expert_waypoints: Float32 | None = None
+    """(T, H, 2) m, ego frame: what the expert would do at the state that the policy visited, in multiples of GRAIN_M."""
+    outside_share: Float32 | None = None
+    """(T + 1,) share of the driven route outside the route's lanes so far."""
+    weather: Weather | None = None
 
     @property
     def delta(self) -> Float32 | None:
@@ -74,9 +85,14 @@ class StepLogger:
     def __init__(self, num_envs: int) -> None:
         self._buffer = EpisodeBuffer(num_envs)
 
-    def update(self, decision: Decision, *, reward: NDArray[np.floating] | None = None) -> list[StepLog]:
-        """Take in one decision; `reward` is (N,). Returns the logs of the episodes that ended with it, in the order of the envs."""
-        self._buffer.add(decision.started & decision.active, _batch(decision, reward))
+    def update(
+        self, decision: Decision, *, reward: NDArray[np.floating] | None = None, expert: NDArray[np.floating] | None = None
+    ) -> list[StepLog]:
+        """Take in one decision; `reward` is (N,), `expert` the expert's plan (N, H, 2) at the same states.
+
+        Returns the logs of the episodes that ended with it, in the order of the envs.
+        """
+        self._buffer.add(decision.started & decision.active, _batch(decision, reward, expert))
         logs = [self._log(decision, int(env)) for env in np.flatnonzero(decision.ended)]
         self._buffer.forget()
         return logs
@@ -97,14 +113,27 @@ class StepLogger:
             facts=_stack([row["facts"] for row in rows] + [after["facts"][env]]),
             control=_stack([row["control"] for row in rows]),
             waypoints=_stack([row["waypoints"] for row in rows]),
-            sft_waypoints=_stack([row["sft_waypoints"] for row in rows]) if "sft_waypoints" in rows[0] else None,
-            reward=_stack([row["reward"] for row in rows]) if "reward" in rows[0] else None,
+            sft_waypoints=_optional(rows, "sft_waypoints"),
+            reward=_optional(rows, "reward"),
             actor_start=np.cumsum([0] + [len(part) for part in actors]).astype(np.int32),
             actors=np.concatenate(actors).astype(np.float32),
             lights=_lights([row["lights"] for row in rows if "lights" in row], len(rows)),
             events=decision.events[env],
             route=_route(episode),
+            expert_waypoints=_grained(_optional(rows, "expert")),
+            outside_share=_stack([row["outside_share"] for row in rows] + [after["outside_share"][env]]),
+            weather=episode.scenario.weather,
         )
+
+
+def motion_of(log: StepLog) -> Motion:
+    """Comfort, time to collision, speeding and pace of the drive.
+
+    Raises:
+        ValueError: a log that no drive can have.
+    """
+    t, ego, facts, actors = (np.asarray(part, np.float64) for part in (log.t, log.ego, log.facts, log.actors))
+    return measure_motion(t, ego, facts, log.actor_start, actors)
 
 
 def write_steps(path: Path, log: StepLog) -> None:
@@ -113,7 +142,9 @@ def write_steps(path: Path, log: StepLog) -> None:
     Raises:
         UsageError: the place cannot be written.
     """
-    meta = {"version": VERSION, "episode_id": log.episode_id, "town": log.town, "ending": log.ending.name.lower()}
+    meta: dict[str, Any] = {"version": VERSION, "episode_id": log.episode_id, "town": log.town, "ending": log.ending.name.lower()}
+    if log.weather is not None:
+        meta["weather"] = log.weather.model_dump(mode="json")
     arrays: dict[str, Any] = {
         "meta": np.array(json.dumps(meta)),
         "t": log.t,
@@ -128,7 +159,7 @@ def write_steps(path: Path, log: StepLog) -> None:
         "events": np.array([(e.kind, e.tick, e.x, e.y, e.other, e.value) for e in log.events], np.float64).reshape(-1, 6),
         "route": log.route,
     }
-    for name in ("sft_waypoints", "reward"):
+    for name in OPTIONAL:
         if (values := getattr(log, name)) is not None:
             arrays[name] = values
     file = io.BytesIO()
@@ -142,13 +173,7 @@ def read_steps(path: Path) -> StepLog:
     Raises:
         UsageError: missing, truncated, not a step log, or of another version.
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such step log; evaluate with step logs kept") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path}: not a readable step log ({error}); it may be truncated, drive the episode again") from error
+    arrays = _arrays(path)
     try:
         meta = json.loads(str(arrays["meta"]))
         if meta["version"] != VERSION:
@@ -162,8 +187,6 @@ def read_steps(path: Path) -> StepLog:
             facts=np.stack([arrays[f"facts_{name}"] for name in FACTS], axis=-1),
             control=arrays["control"],
             waypoints=arrays["waypoints"],
-            sft_waypoints=arrays.get("sft_waypoints"),
-            reward=arrays.get("reward"),
             actor_start=arrays["actor_start"],
             actors=np.stack([arrays[f"actor_{name}"] for name in ACTOR], axis=-1),
             lights=arrays["lights"],
@@ -172,6 +195,8 @@ def read_steps(path: Path) -> StepLog:
                 for row in arrays["events"]
             ),
             route=arrays["route"],
+            weather=Weather.model_validate(meta["weather"]) if "weather" in meta else None,
+            **{name: arrays.get(name) for name in OPTIONAL},
         )
     except KeyError as error:
         raise UsageError(f"{path}: not a step log of this program (lacks {error}); drive the episode again") from error
@@ -179,15 +204,45 @@ def read_steps(path: Path) -> StepLog:
         raise UsageError(f"{path}: not a step log of this program ({error}); drive the episode again") from error
 
 
+def read_plans(path: Path) -> tuple[Float32, Float32 | None]:
+    """The plans (T, H, 2) of a log alone, and the expert's at the same states where it was asked: a fraction of what reading it all takes.
+
+    Raises:
+        UsageError: as `read_steps`.
+    """
+    arrays = _arrays(path, ("meta", "waypoints", "expert_waypoints"))
+    if "meta" not in arrays or "waypoints" not in arrays or json.loads(str(arrays["meta"])).get("version") != VERSION:
+        raise UsageError(f"{path}: not a step log of this program; drive the episode again")
+    plan, expert = arrays["waypoints"], arrays.get("expert_waypoints")
+    # a plan of another horizon cannot be set against the expert's
+    return plan, expert if expert is not None and expert.shape == plan.shape else None
+
+
+def _arrays(path: Path, names: tuple[str, ...] | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of a log, all or some.
+
+    Raises:
+        UsageError: missing, truncated or no archive.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if names is None or name in names}
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such step log; evaluate with step logs kept") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path}: not a readable step log ({error}); it may be truncated, drive the episode again") from error
+
+
 def _state(ego: Any, facts: Any) -> dict[str, NDArray[Any]]:
     return {
         "tick": facts.tick,
         "ego": np.stack([getattr(ego, name) for name in EGO], axis=-1),
         "facts": np.stack([getattr(facts, name) for name in FACTS], axis=-1),
+        "outside_share": facts.outside_share,
     }
 
 
-def _batch(decision: Decision, reward: NDArray[np.floating] | None) -> dict[str, NDArray[Any]]:
+def _batch(decision: Decision, reward: NDArray[np.floating] | None, expert: NDArray[np.floating] | None) -> dict[str, NDArray[Any]]:
     control = decision.control
     batch = _state(decision.before.ego, decision.before.facts)
     batch["control"] = np.stack((control.throttle, control.steer, control.brake), axis=-1)
@@ -196,6 +251,8 @@ def _batch(decision: Decision, reward: NDArray[np.floating] | None) -> dict[str,
         batch["sft_waypoints"] = decision.plan.sft_waypoints
     if reward is not None:
         batch["reward"] = reward
+    if expert is not None:
+        batch["expert"] = expert
     if decision.scene is not None:
         batch["actors"] = decision.scene.actors
         batch["lights"] = decision.scene.lights
@@ -204,6 +261,15 @@ def _batch(decision: Decision, reward: NDArray[np.floating] | None) -> dict[str,
 
 def _stack(rows: list[NDArray[Any]]) -> Float32:
     return np.stack(rows).astype(np.float32)
+
+
+def _optional(rows: list[dict[str, NDArray[Any]]], name: str) -> Float32 | None:
+    return _stack([row[name] for row in rows]) if name in rows[0] else None
+
+
+def _grained(plans: Float32 | None) -> Float32 | None:
+    """Plans rounded to GRAIN_M: whole multiples of a power of two leave the last bits of a float empty."""
+    return None if plans is None else np.rint(plans / np.float32(GRAIN_M)) * np.float32(GRAIN_M)
 
 
 def _near(actors: NDArray[np.float32], ego: NDArray[np.float64]) -> Float32:

@@ -50,11 +50,30 @@ def on_route(route: Route, x: float, y: float, yaw: float) -> bool:
     return bool(near.any())
 
 
+def place_of(route: Route, x: float, y: float, yaw: float) -> float:
+    """Where on its route a trigger lies, m along it: the nearest of the points whose heading is within TRIGGER_ANGLE.
+
+    Raises:
+        ValueError: the route never runs that way.
+    """
+    along = np.flatnonzero(turn(route.yaw[:-1] - yaw) <= TRIGGER_ANGLE)
+    if not len(along):
+        raise ValueError(f"the route nowhere has the heading {yaw:.2f} of the trigger at ({x:.1f}, {y:.1f})")
+    distance, share = _nearest(route, x, y)
+    at = along[distance[along].argmin()]
+    return float(route.s[at] + share[at] * (route.s[at + 1] - route.s[at]))
+
+
 def _distances(route: Route, x: float, y: float) -> NDArray[np.float64]:
     """(P - 1,) m to each segment of the route."""
+    return _nearest(route, x, y)[0]
+
+
+def _nearest(route: Route, x: float, y: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(P - 1,) m to each segment of the route, and the share of the segment that lies before its nearest point."""
     dx, dy = np.diff(route.x), np.diff(route.y)
     share = np.clip(((x - route.x[:-1]) * dx + (y - route.y[:-1]) * dy) / (dx * dx + dy * dy), 0.0, 1.0)
-    return np.hypot(route.x[:-1] + share * dx - x, route.y[:-1] + share * dy - y)
+    return np.hypot(route.x[:-1] + share * dx - x, route.y[:-1] + share * dy - y), share
 
 
 def open_stretches(network: RoadNetwork, route: Route) -> NDArray[np.float64]:

@@ -8,11 +8,14 @@ from pydantic import Field
 
 from carla_rl.config import Config
 from carla_rl.errors import UsageError
+from carla_rl.scenario import places
 from carla_rl.scenario.hashing import unit, whole
 from carla_rl.scenario.model import Episode
 
 MID_ROUTE_SHARE = 0.8
 """Mid-route starts lie within this share of the route: something is left to drive."""
+APPROACH_M = (20.0, 60.0)
+"""A start before a trigger lies so far from it: the ego gets up to speed first."""
 FORGETTING = 0.05
 """Share by which each finished episode moves the failure rate of its kind."""
 PLAIN = "plain"
@@ -27,6 +30,15 @@ class Curriculum(Config):
         ge=0,
         le=1,
         description="share of the draws that choose the kind of scenario by how often it fails lately",
+    )
+    trigger_share: float = Field(
+        default=0.0, ge=0, le=1, description="share of the mid-route starts that lie shortly before one of the episode's triggers"
+    )
+    time_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=300,
+        description="s of driving after which an episode is cut off, no fault, unless its suite does so earlier; none: as it says",
     )
     traffic_start: float = Field(default=1.0, ge=0, le=1, description="share of each episode's background traffic at the start")
     traffic_until: float = Field(
@@ -52,6 +64,11 @@ def kind_of(episode: Episode) -> str:
     return "+".join(sorted({actor.type for actor in episode.scenario.actors})) or PLAIN
 
 
+def _triggers(episode: Episode) -> list[float]:
+    """Where the scripted actors of an episode are triggered, m along its route."""
+    return [places.place_of(episode.route, actor.x, actor.y, actor.yaw) for actor in episode.scenario.actors]
+
+
 class TrainingSampler:
     """Draws scenarios uniformly, or the kinds that fail more often. The n-th draw depends on the seed, n and what was learned until then.
 
@@ -68,6 +85,7 @@ class TrainingSampler:
         self._seed = seed
         self._mid_route = mid_route
         self._curriculum = curriculum or Curriculum()
+        self._triggers = [_triggers(episode) for episode in self._episodes]
         self._kinds: dict[str, list[int]] = {}
         for index, episode in enumerate(self._episodes):
             self._kinds.setdefault(kind_of(episode), []).append(index)
@@ -90,7 +108,7 @@ class TrainingSampler:
         index = self._index(n)
         start = 0.0
         if unit("mid route", self._seed, n) < self._mid_route:
-            start = unit("start", self._seed, n) * MID_ROUTE_SHARE * self._episodes[index].route.length
+            start = self._start(n, index)
         first = self._curriculum.traffic_start
         return Drawn(n, index, start, first + (1.0 - first) * min(self.progress / self._curriculum.traffic_until, 1.0))
 
@@ -101,6 +119,10 @@ class TrainingSampler:
             traffic = episode.scenario.traffic
             thinned = {name: round(draw.traffic * getattr(traffic, name)) for name in ("vehicles", "pedestrians")}
             episode = replace(episode, scenario=episode.scenario.model_copy(update={"traffic": traffic.model_copy(update=thinned)}))
+        limit, own = self._curriculum.time_limit_s, episode.scenario.rules.time_limit_s
+        if limit is not None and (own is None or limit < own):
+            rules = episode.scenario.rules.model_copy(update={"time_limit_s": limit})
+            episode = replace(episode, scenario=episode.scenario.model_copy(update={"rules": rules}))
         return replace(episode, repetition=draw.number + 1, start_m=draw.start_m)
 
     def learn(self, scenario_id: str, success: bool) -> None:
@@ -115,6 +137,14 @@ class TrainingSampler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`'s result."""
         self.drawn, self.progress, self.failures = state["drawn"], state["progress"], dict(state["failures"])
+
+    def _start(self, n: int, index: int) -> float:
+        """Where on its route the n-th draw starts mid-route, m."""
+        place, triggers = unit("start", self._seed, n), self._triggers[index]
+        if triggers and unit("trigger", self._seed, n) < self._curriculum.trigger_share:
+            near, far = APPROACH_M
+            return max(triggers[whole("which trigger", self._seed, n) % len(triggers)] - near - place * (far - near), 0.0)
+        return place * MID_ROUTE_SHARE * self._episodes[index].route.length
 
     def _index(self, n: int) -> int:
         """The scenario of the n-th draw."""

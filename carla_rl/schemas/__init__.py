@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-NAMES = ("episode", "metrics", "training_metrics", "train_metrics")
+NAMES = ("episode", "metrics", "training_metrics", "train_metrics", "correlation")
 
 
 def load_schema(name: str) -> dict[str, Any]:

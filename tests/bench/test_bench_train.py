@@ -16,6 +16,7 @@ from carla_rl.bench.repeat import summary
 from carla_rl.checkpoint import SftState, save_sft
 from carla_rl.cli.app import run
 from carla_rl.errors import UsageError
+from carla_rl.gaussian import Noise
 from carla_rl.loop import ClosedLoop, Decision
 from carla_rl.policies.sft import FrozenSft, SftPolicy
 from carla_rl.types import LightState, ObjectColumn, ObjectKind, Observation, Plan
@@ -108,7 +109,7 @@ def test_both_programs_drive_the_same_loop(state: SftState) -> None:
 
     envs = LoopEnvs(make_course(4).loop, state, RewardConfig())
     loop, policy = make_course(4).loop, ResidualPolicy(FrozenSft(state), DeltaConfig())
-    policy.sample_with(torch.Generator().manual_seed(3))
+    policy.sample_with(Noise(torch.Generator().manual_seed(3)))
     features = envs.reset()
     for _ in range(30):
         assert loop.observation is not None

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from policy_parts import observations
 
+from carla_rl.policies import feature_objects as fo
 from carla_rl.policies import features as f
 from carla_rl.types import LightState, ObjectKind, Observation
 
 
-def one(objects=(), *, speed=10.0, route=None, light=(100.0, 0.0), stop_sign=(100.0, 0.0)) -> Observation:
+def one(objects=(), *, speed=10.0, route=None, light=(100.0, 0.0), stop_sign=(100.0, 0.0), room=(2.0, 2.0, 2.0)) -> Observation:
     s = np.arange(50) * 2.0
     straight = np.stack([s, np.zeros(50)], -1)
     table = np.zeros((1, 24, 7), np.float32)
@@ -23,12 +26,13 @@ def one(objects=(), *, speed=10.0, route=None, light=(100.0, 0.0), stop_sign=(10
         light=np.array([light], np.float32),
         stop_sign=np.array([stop_sign], np.float32),
         speed_limit=np.array([15.0], np.float32),
+        room=np.broadcast_to(np.array(room, np.float32), (1, 50, 3)),
     )
 
 
 def slots(row: np.ndarray) -> np.ndarray:
-    start = f.EGO + f.ROUTE
-    return row[start : start + (f.CORRIDOR_SLOTS + f.RISK_SLOTS) * f.SLOT].reshape(-1, f.SLOT)
+    start = f.EGO + f.ROUTE + f.ROOM
+    return row[start : start + f.OBJECTS].reshape(-1, fo.SLOT)
 
 
 def test_empty_straight_road():
@@ -55,10 +59,22 @@ def test_leader_goes_into_the_corridor_and_a_walker_at_the_side_does_not():
     walker = (10.0, -4.0, np.pi / 2, 1.0, 0.3, 0.3, ObjectKind.PEDESTRIAN)
     table = slots(f.route_objects(one([walker, leader]))[0])
     np.testing.assert_allclose(
-        table[0], [1 - 20 / 60, 5 / 25, 0.125, 0.5, 0, 1, 0, 0.8, 0.6, 1, 0, 0, 0, 0, 1 - 5.205 / 15], rtol=1e-5, atol=1e-7
+        table[0],
+        # it is in the corridor and stays; the ego's bumper is there in 1.75 s
+        [1 - 20 / 60, 5 / 25, 0.125, 0.5 / 30, 0.5, 0, 1, 0, 0.8, 0.6, 1, 0, 0, 0, 0, 1 - 5.205 / 15, 1, 0, 20 / 30, 1.75 / 4],
+        rtol=1e-5,
+        atol=1e-7,
     )
     assert not table[1].any()
-    np.testing.assert_allclose(table[2], [1 - 10 / 60, 5 / 15, -1.0, 0, 0.2, 0, 1, 0.1, 0.2, 0, 1, 0, 0, 0, threat], rtol=1e-5, atol=1e-7)
+    # 4 m aside at 1 m/s it is in the corridor, 1.8 m either side for its size, after 2.2 s and out again after 5.8 s; the ego's bumper
+    # is there after 0.75 s
+    way = [2 / 4.2, 2 / 7.8, 10 / 30, (0.75 - 2.2) / 4]
+    np.testing.assert_allclose(
+        table[2],
+        [1 - 10 / 60, 5 / 15, -1.0, -4 / 30, 0, 0.2, 0, 1, 0.1, 0.2, 0, 1, 0, 0, 0, threat, *way],
+        rtol=1e-5,
+        atol=1e-6,
+    )
     assert not table[3:].any()
 
 
@@ -67,7 +83,7 @@ def test_objects_follow_the_bend_of_the_route():
     s = np.arange(50) * 2.0
     route = np.stack([np.minimum(s, 20.0), np.maximum(s - 20.0, 0.0)], -1)
     table = slots(f.route_objects(one([(20.0, 10.0, np.pi / 2, 4.0, 2.0, 1.0, ObjectKind.VEHICLE)], route=route))[0])
-    np.testing.assert_allclose(table[0, :7], [0.5, 5 / 35, 0.0, 0.4, 0.0, 1.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(table[0, :8], [0.5, 5 / 35, 0.0, 0.0, 0.4, 0.0, 1.0, 0.0], atol=1e-6)
 
 
 def test_behind_the_ego_is_negative_along_and_never_in_the_corridor():
@@ -96,15 +112,41 @@ def test_what_will_cross_comes_before_what_keeps_its_lane():
     crossing = (20.0, -8.0, np.pi / 2, 4.0, 2.0, 1.0, ObjectKind.VEHICLE)
     beside = (4.0, 5.0, 0.0, 10.0, 1.0, 0.4, ObjectKind.BICYCLE)
     table = slots(f.route_objects(one([beside, crossing]))[0])
-    assert table[2, 9] == 1.0
-    assert table[3, 12] == 1.0
-    assert table[2, -1] > table[3, -1]
+    assert table[2, 10] == 1.0
+    assert table[3, 13] == 1.0
+    assert table[2, 15] > table[3, 15]
+
+
+def test_a_fast_car_far_aside_is_seen_in_time():
+    # 60 m to the right of a place 16 m ahead, at 15 m/s: in the corridor (1.5 + 2 m either side) in 3.77 s, out in 4.23 s; an ego that
+    # stands is there, 13.5 m with its bumper, in 6.75 s at the 2 m/s that are assumed of it
+    car = (16.0, -60.0, np.pi / 2, 15.0, 2.0, 1.0, ObjectKind.VEHICLE)
+    table = slots(f.route_objects(one([car], speed=0.0))[0])
+    enters, leaves = 56.5 / 15, 63.5 / 15
+    np.testing.assert_allclose(table[2, 2:4], [-3.0, -2.0], rtol=1e-6)
+    np.testing.assert_allclose(table[2, 15], 1 - (1.2 * enters + 1.6) / 15, rtol=1e-5)
+    np.testing.assert_allclose(table[2, 16:], [2 / (2 + enters), 2 / (2 + leaves), 16 / 30, (6.75 - enters) / 4], rtol=1e-5)
+
+
+@given(d=st.floats(-50, 50), vd=st.floats(-20, 20), reach=st.floats(0.5, 5))
+def test_passage_is_what_a_simulation_shows(d, vd, reach):
+    enters, leaves = fo._passage(d, vd, reach)
+    assert 0.0 <= enters <= leaves
+    for t in np.linspace(0.0, 60.0, 61):
+        gap = abs(d + vd * t) - reach
+        if abs(gap) > 1e-2 and abs(vd) >= 1e-3:
+            assert (enters < t < leaves or (t == 0.0 == enters)) == (gap < 0.0)
+
+
+def test_room_is_told_where_the_road_goes():
+    row = f.route_objects(one(room=(1.5, 4.0, 14.0)))[0, f.EGO + f.ROUTE : f.EGO + f.ROUTE + f.ROOM]
+    np.testing.assert_allclose(row.reshape(-1, 3), [[-0.125, 0.5, 2.0]] * 6)
 
 
 def test_more_objects_than_slots():
     crowd = [(4.0 + 2 * i, 0.0, 0.0, 0.0, 1.0, 1.0, ObjectKind.BICYCLE) for i in range(24)]
     table = slots(f.route_objects(one(crowd))[0])
-    assert (table[:, 12] == 1.0).all()
+    assert (table[:, 13] == 1.0).all()
     np.testing.assert_allclose(table[:2, 0], [1 - 4 / 60, 1 - 6 / 60], rtol=1e-6)
 
 
@@ -159,4 +201,4 @@ def test_each_kind_of_object_has_its_place():
     for kind in ObjectKind:
         if kind is not ObjectKind.NONE:
             slot = slots(f.route_objects(one([(10.0, 0.0, 0.0, 0.0, 2.0, 1.0, kind)]))[0])[0]
-            assert slot[9:-1].tolist() == [float(other == kind) for other in ObjectKind if other is not ObjectKind.NONE]
+            assert slot[10:15].tolist() == [float(other == kind) for other in ObjectKind if other is not ObjectKind.NONE]

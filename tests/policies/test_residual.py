@@ -8,6 +8,7 @@ from policy_parts import frozen, observations
 from carla_rl import gaussian, privileged
 from carla_rl.checkpoint import load_rl, save_rl
 from carla_rl.errors import UsageError
+from carla_rl.gaussian import Noise
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import SftPolicy
@@ -86,14 +87,14 @@ def test_sampling():
     policy = stirred(ResidualPolicy(frozen(), DeltaConfig(log_std=-0.5)))
     seen = observations(2000)
     mean = policy.plan(seen).extras["action"]
-    policy.sample_with(torch.Generator().manual_seed(1))
+    policy.sample_with(Noise(torch.Generator().manual_seed(1)))
     plan = policy.plan(seen)
     noise = (plan.extras["action"] - mean) / np.exp(-0.5)
     np.testing.assert_allclose(noise.mean(0), 0.0, atol=0.08)
     np.testing.assert_allclose(noise.std(0), 1.0, atol=0.08)
     expected = gaussian.log_prob(torch.from_numpy(plan.extras["action"]), torch.from_numpy(mean), policy.log_std)
     np.testing.assert_allclose(plan.extras["log_prob"], expected.numpy(), rtol=1e-6)
-    policy.sample_with(torch.Generator().manual_seed(1))
+    policy.sample_with(Noise(torch.Generator().manual_seed(1)))
     assert np.array_equal(policy.plan(seen).extras["action"], plan.extras["action"])
     policy.sample_with(None)
     assert np.array_equal(policy.plan(seen).extras["action"], mean)
@@ -102,7 +103,7 @@ def test_sampling():
 def test_heads_see_what_training_sees():
     """PPO recomputes mean and value from the features with gradients: the same numbers but for rounding."""
     policy = stirred(ResidualPolicy(frozen(), DeltaConfig()))
-    policy.sample_with(torch.Generator().manual_seed(1))
+    policy.sample_with(Noise(torch.Generator().manual_seed(1)))
     plan = policy.plan(observations(50))
     features = torch.from_numpy(plan.extras["features"])
     log_prob = gaussian.log_prob(torch.from_numpy(plan.extras["action"]), *policy.distribution(features))
@@ -130,7 +131,7 @@ def test_a_standard_deviation_that_depends_on_the_state():
     with torch.no_grad():
         policy.delta_head.net[-1].bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.5, -0.5, 9.0, -9.0]))
     assert policy.distribution(features)[1][0].tolist() == [-0.5, -1.5, 1.0, -5.0]
-    policy.sample_with(torch.Generator().manual_seed(1))
+    policy.sample_with(Noise(torch.Generator().manual_seed(1)))
     plan = policy.plan(observations(2000))
     np.testing.assert_allclose(plan.extras["action"].std(0), np.exp([-0.5, -1.5, 1.0, -5.0]), rtol=0.08)
     expected = gaussian.log_prob(torch.from_numpy(plan.extras["action"]), *policy.distribution(features))
@@ -149,7 +150,7 @@ def test_sft_is_frozen_through_a_training_step():
     before, head = policy.sft.fingerprint(), policy.delta_head.state_dict()["net.0.weight"].clone()
     parameters = [*policy.delta_head.parameters(), *policy.value_head.parameters(), policy.log_std]
     optimizer = torch.optim.Adam(parameters, lr=0.1)
-    policy.sample_with(torch.Generator().manual_seed(1))
+    policy.sample_with(Noise(torch.Generator().manual_seed(1)))
     for _ in range(2):
         plan = policy.plan(observations(20))
         features = torch.from_numpy(plan.extras["features"])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from carla_rl import gaussian
+from carla_rl.gaussian import Noise
 from carla_rl.interfaces import SimulatorInfo
 from carla_rl.loop import ClosedLoop
 from carla_rl.ppo.actor_critic import copy_heads
@@ -121,13 +122,13 @@ class TinyPolicy:
         self.log_std = torch.zeros(2)
         self.residual_ratio, self.scheduled, self.critic_facts = 1.0, True, 0
         self.mean, self.scale, self.normalised = np.zeros(2, np.float32), np.ones(2, np.float32), False
-        self._generator: torch.Generator | None = None
+        self._noise: Noise | None = None
 
     def reset(self, envs: np.ndarray) -> None:
         """Remembers nothing."""
 
-    def sample_with(self, generator: torch.Generator | None) -> None:
-        self._generator = generator
+    def sample_with(self, noise: Noise | None) -> None:
+        self._noise = noise
 
     def normalise(self, mean: np.ndarray, scale: np.ndarray) -> None:
         self.mean, self.scale, self.normalised = mean, scale, True
@@ -152,9 +153,9 @@ class TinyPolicy:
     def plan(self, observation: Observation) -> Plan:
         features = self._features(observation)
         sft, mean = self.sft(torch.ones_like(features)), self.delta_head(features)
-        if self._generator is None:
+        if self._noise is None:
             return Plan((sft + mean)[:, None].numpy(), sft[:, None].numpy(), {"features": features.numpy()})
-        action = mean + self.log_std.exp() * torch.randn(mean.shape, generator=self._generator)
+        action = mean + self.log_std.exp() * self._noise.draw(*mean.shape)
         extras = {
             "features": features.numpy(),
             "action": action.numpy(),

@@ -27,10 +27,11 @@ class Roads(Worlds):
             super().observe(),
             route=route,
             route_left=np.full(n, 80.0, np.float32),
-            objects=np.zeros((n, features.OBJECT_ROWS, 7), np.float32),
+            objects=np.zeros((n, features.NEEDS.objects, 7), np.float32),
             light=np.tile(np.array([100.0, 0.0], np.float32), (n, 1)),
             stop_sign=np.tile(np.array([100.0, 0.0], np.float32), (n, 1)),
             speed_limit=np.full(n, 8.0, np.float32),
+            room=np.full((n, ROUTE_POINTS, 3), 2.0, np.float32),
         )
 
 

@@ -14,6 +14,7 @@ REFUSED = {
     "metrics": ({"run_id": "a", "domain": "driving"}, {"run_id": "a", "domain": "driving", "scenarios": [{"scenario_id": "b"}]}),
     "training_metrics": ({"run_id": "a"},),
     "train_metrics": ({}, {"run_id": "a"}, {"epochs": [{"epoch": 1}]}),
+    "correlation": ({}, {"simulator": "toy", "suite": "a", "score": "b", "episodes": 2, "points": [{}]}),
 }
 ACCEPTED = {
     "episode": {"episode_id": "a", "domain": "driving", "frames": [{"t": 0, "observations": {}}], "more": 1},
@@ -21,6 +22,7 @@ ACCEPTED = {
     "training_metrics": dict.fromkeys(("avg_reward", "std_reward", "avg_ade", "avg_fde", "best_reward"))
     | {"run_id": "a", "total_episodes": 0},
     "train_metrics": {"run_id": "a", "updates": [{"update": 1, "approx_kl": 0.01}]},
+    "correlation": {"simulator": "toy", "suite": "a", "score": "b", "episodes": 2, "points": [], "correlations": [], "disagreements": []},
 }
 
 

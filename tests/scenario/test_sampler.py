@@ -1,11 +1,12 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from carla_rl.errors import UsageError
 from carla_rl.roads.route import Route
-from carla_rl.scenario.model import Episode, Scenario, ScriptedActor, Traffic
+from carla_rl.scenario.model import Episode, Rules, Scenario, ScriptedActor, Traffic
 from carla_rl.scenario.sampler import FORGETTING, MID_ROUTE_SHARE, Curriculum, TrainingSampler, kind_of
 
 LINE = np.linspace(0.0, 200.0, 201)
@@ -45,6 +46,47 @@ def test_mid_route_starts() -> None:
     assert 0.66 < len(moved) / 2000 < 0.74
     assert moved.max() < MID_ROUTE_SHARE * 200.0
     assert moved.mean() == pytest.approx(80.0, abs=4.0)
+
+
+def test_starts_before_triggers() -> None:
+    # triggers at 30 m and at 150 m: a start lies 20 to 60 m before one of them, not before the route
+    actors = tuple(ScriptedActor(type="ControlLoss", x=x, y=0.0) for x in (30.0, 150.0))
+    episode = replace(EPISODES[0], scenario=EPISODES[0].scenario.model_copy(update={"actors": actors}))
+    sampler = TrainingSampler([episode], seed=0, mid_route=1.0, curriculum=Curriculum(trigger_share=1.0))
+    starts = np.array([sampler.next().start_m for _ in range(1000)])
+    early, late = starts[starts <= 10.0], starts[starts > 10.0]
+    assert 440 < len(late) < 560
+    assert 90.0 <= late.min() < 91.0
+    assert 129.0 < late.max() <= 130.0
+    # three quarters of those before the first trigger would lie before the route
+    assert 0.68 < np.mean(early == 0.0) < 0.82
+    assert early.max() <= 10.0
+
+
+def test_half_of_the_starts_before_triggers_and_none_where_there_are_none() -> None:
+    actors = (ScriptedActor(type="ControlLoss", x=200.0, y=0.0),)
+    episode = replace(EPISODES[0], scenario=EPISODES[0].scenario.model_copy(update={"actors": actors}))
+    sampler = TrainingSampler([episode], seed=0, mid_route=1.0, curriculum=Curriculum(trigger_share=0.5))
+    starts = np.array([sampler.next().start_m for _ in range(1000)])
+    # of the uniform half, 0 to 160 m, an eighth lies between 140 and 160 m, too
+    assert 0.51 < np.mean(starts >= 139.0) < 0.62
+    plain = TrainingSampler(EPISODES, seed=0, mid_route=1.0, curriculum=Curriculum(trigger_share=1.0))
+    uniform = TrainingSampler(EPISODES, seed=0, mid_route=1.0)
+    assert [plain.next().start_m for _ in range(50)] == [uniform.next().start_m for _ in range(50)]
+
+
+def test_an_episode_is_cut_off_early_but_never_later_than_its_suite_says() -> None:
+    rules = Rules(time_limit_s=100.0, blocked_after_s=7.0)
+    ruled = replace(EPISODES[0], scenario=EPISODES[0].scenario.model_copy(update={"rules": rules}))
+    limits = {
+        limit: [
+            TrainingSampler([episode], seed=0, curriculum=Curriculum(time_limit_s=limit)).next().scenario.rules
+            for episode in (ruled, EPISODES[0])
+        ]
+        for limit in (None, 75.0, 150.0)
+    }
+    assert [[rules.time_limit_s for rules in pair] for pair in limits.values()] == [[100.0, None], [75.0, 75.0], [100.0, 150.0]]
+    assert limits[75.0][0].blocked_after_s == 7.0
 
 
 def test_bad_arguments() -> None:

@@ -1,0 +1,30 @@
+"""Facts that an older run did not write down, measured from its step logs. Writes nothing."""
+
+from dataclasses import replace
+
+from carla_rl.errors import UsageError
+from carla_rl.metrics.result import EpisodeResult
+from carla_rl.records.reading import Run
+from carla_rl.records.steps import motion_of, read_steps
+
+
+def with_motion(run: Run) -> Run:
+    """The run with the motion of every episode that has a step log; where there is none it stays unknown.
+
+    Raises:
+        UsageError: a step log that cannot be read or is of another episode.
+    """
+    return replace(run, episodes=tuple(_measured(run, episode) for episode in run.episodes))
+
+
+def _measured(run: Run, episode: EpisodeResult) -> EpisodeResult:
+    path = run.steps_path(episode.episode_id)
+    if episode.motion is not None or not path.exists():
+        return episode
+    log = read_steps(path)
+    if log.episode_id != episode.episode_id or log.ending is not episode.ending:
+        raise UsageError(f"{path}: is of episode {log.episode_id}, not {episode.episode_id} as it was driven here; files were mixed")
+    try:
+        return episode.model_copy(update={"motion": motion_of(log)})
+    except ValueError as error:
+        raise UsageError(f"{path}: not a drive ({error}); drive the episode again") from error
