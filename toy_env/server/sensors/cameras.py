@@ -5,7 +5,7 @@ The lens is a pinhole; exposure, blur and distortion change nothing. Without ren
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,5 +102,6 @@ class Instance(Semantic):
 
 
 def sky_of(weather: Weather) -> NDArray[np.float64]:
-    """The row of `atmosphere` for CARLA's weather."""
-    return atmosphere(weather)
+    """The row of `atmosphere` for a client's weather, which has the same names but may have any values."""
+    fields: Any = weather
+    return atmosphere(fields)

@@ -33,8 +33,10 @@ class SensorHub:
 
     def begin(self) -> None:
         """A new episode: all sensors are gone."""
-        for kept in (self._sensors, self._next_s, self._broken, self.troubles):
-            kept.clear()
+        self._sensors.clear()
+        self._next_s.clear()
+        self._broken.clear()
+        self.troubles.clear()
 
     def measure(self, world: World, patient: bool) -> None:
         """Send this frame's data; `patient` as in `Streams.publish`."""
