@@ -56,7 +56,7 @@ def fill(
 ) -> None:
     """Fill a plane convex face given by its first `count` corners (camera frame); `scratch` is (MAX_CORNERS + 1, 2)."""
     height, width = picture.shape[0], picture.shape[1]
-    n = _clip_and_project(corners, count, focal, 0.5 * width, 0.5 * height, scratch)
+    n = clip_and_project(corners, count, focal, 0.5 * width, 0.5 * height, scratch)
     ax, ay, az = corners[1, 0] - corners[0, 0], corners[1, 1] - corners[0, 1], corners[1, 2] - corners[0, 2]
     bx, by, bz = corners[2, 0] - corners[0, 0], corners[2, 1] - corners[0, 1], corners[2, 2] - corners[0, 2]
     nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
@@ -67,7 +67,7 @@ def fill(
     for k in range(1, n):
         top, bottom = min(top, scratch[k, 1]), max(bottom, scratch[k, 1])
     slope_x, slope_y, base = nx / distance / focal, ny / distance / focal, nz / distance
-    for i in range(_first(top, height), _first(bottom, height)):
+    for i in range(first_pixel(top, height), first_pixel(bottom, height)):
         y = i + 0.5
         left, right = math.inf, -math.inf
         for k in range(n):
@@ -78,7 +78,7 @@ def fill(
                 left, right = min(left, x), max(right, x)
         if left < right:
             row = base + slope_y * (y - 0.5 * height) + slope_x * (0.5 - 0.5 * width)
-            _span(picture[i], depth[i], _first(left, width), _first(right, width), row, slope_x, colour, mode)
+            _span(picture[i], depth[i], first_pixel(left, width), first_pixel(right, width), row, slope_x, colour, mode)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -109,13 +109,13 @@ def _span(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _first(edge: float, size: int) -> int:
+def first_pixel(edge: float, size: int) -> int:
     """The first pixel whose centre is at or beyond the edge, kept within the picture."""
     return int(min(max(math.ceil(edge - 0.5), 0.0), float(size)))
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _clip_and_project(corners: NDArray[np.float64], count: int, focal: float, cx: float, cy: float, out: NDArray[np.float64]) -> int:
+def clip_and_project(corners: NDArray[np.float64], count: int, focal: float, cx: float, cy: float, out: NDArray[np.float64]) -> int:
     """Cut off what is nearer than NEAR_M; the rest in pixels."""
     n = 0
     for k in range(count):
@@ -164,7 +164,7 @@ def draw_thing(
         lamp = int(part[20])
         sun_ahead, sun_left = c * sky[SUN] + s * sky[SUN + 1], c * sky[SUN + 1] - s * sky[SUN]
         for axis in range(3 if part[16] == 0.0 else 1):
-            count, sign = _box_face(centre, axes, axis, corners) if part[16] == 0.0 else _disc(centre, axes, part[16], corners)
+            count, sign = box_face(centre, axes, axis, corners) if part[16] == 0.0 else _disc(centre, axes, part[16], corners)
             if count == 0:
                 continue
             light = (
@@ -201,7 +201,7 @@ def _place(part: NDArray[np.float64], thing: NDArray[np.float64], metre: float, 
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _box_face(centre: tuple[float, float, float], axes: NDArray[np.float64], axis: int, corners: NDArray[np.float64]) -> tuple[int, float]:
+def box_face(centre: tuple[float, float, float], axes: NDArray[np.float64], axis: int, corners: NDArray[np.float64]) -> tuple[int, float]:
     """The one of two opposite faces that the camera sees: how many corners (0 where it sees neither), and on which side (1 or -1)."""
     along = centre[0] * axes[axis, 0] + centre[1] * axes[axis, 1] + centre[2] * axes[axis, 2]
     square = axes[axis, 0] ** 2 + axes[axis, 1] ** 2 + axes[axis, 2] ** 2

@@ -20,6 +20,7 @@ from carla_rl.roads.network import LaneKind, RoadNetwork
 from toy_env.server.layouts.values import Rotation, Transform, Vector
 from toy_env.server.nav_mesh import nav_mesh, nav_name
 from toy_env.server.world.lines import Sign, signs_of
+from toy_env.server.world.scenery import Surroundings
 from toy_env.town import Town, survey
 from toy_env.towns import TOWNS, load_town
 
@@ -55,6 +56,11 @@ class Map:
         """Name and content of the mesh for pedestrians; None where there is nothing to walk on. Made when it is first asked for."""
         mesh = nav_mesh(self.network)
         return None if mesh is None else (nav_name(self.name, self.xodr), mesh)
+
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """What can be seen of it."""
+        return Surroundings(self.network)
 
 
 class Maps:

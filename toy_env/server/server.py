@@ -22,6 +22,7 @@ from toy_env.server.methods import MODULES
 from toy_env.server.methods.dispatch import Dispatcher
 from toy_env.server.methods.registry import collect
 from toy_env.server.sensors.hub import SensorHub
+from toy_env.server.sensors.warm_up import is_warm, warm_up
 from toy_env.server.transport.loop import Loop, accept, listen
 from toy_env.server.transport.rpc import Connection, Request, RpcServer
 from toy_env.server.transport.streams import Streams, Subscriber
@@ -111,7 +112,7 @@ class Server:
             self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, self.lights, self.recorder, *parts)
         )
         self._warm_up()
-        self._sensors = SensorHub(self.streams)
+        self._sensors = SensorHub(self.streams, self._report)
         methods = collect(MODULES)
         self._dispatcher = Dispatcher(methods, self.layouts, self, self._report, self._report if config.log_rpc else None)
         self.loop.every_turn(self._clock)
@@ -207,6 +208,10 @@ class Server:
             self.streams.losing = False
         return frame
 
+    def trouble(self) -> str | None:
+        """See `Context.trouble`."""
+        return self._sensors.troubles.pop(0) if self._sensors.troubles else None
+
     # inside
 
     def _crash(self, when: str) -> None:
@@ -244,14 +249,16 @@ class Server:
 
     def _warm_up(self) -> None:
         """Compile the kernel, or read it from the disk, before a client waits for it."""
-        if not is_on_disk(advance):
-            self._report("compiling the world's kernel, once on this machine: about half a minute, with --suite some minutes")
+        if not is_on_disk(advance) or not is_warm():
+            self._report("compiling the kernels of world and sensors, once on this machine: about a minute, with --suite some minutes")
         chosen = self._played.episode
         if self._episodes and chosen is None:
             # the kernels of the simulator, too
             self._played.choose(next(iter(self._episodes.values())))
             self._played.begin(self.world)
         self.world.tick()
+        if not is_warm():
+            warm_up(self.world)
         self._played.choose(chosen)
         self.world.load(self.world.map)
 

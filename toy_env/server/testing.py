@@ -21,7 +21,7 @@ import msgpack
 
 START_S = 600.0
 """A server answers within this; the kernels may have to be compiled first."""
-STOP_S = 120.0
+STOP_S = 30.0
 STARTED = "listening"
 """A word that the server prints when it has its ports."""
 PORTS = 3

@@ -180,8 +180,9 @@ def check_loads(client: Any, world: Any) -> None:
 
 
 def check_missing(client: Any, world: Any) -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)get_environment_objects|not provided"):
-        world.get_environment_objects()
+    walker = world.spawn_actor(world.get_blueprint_library().find("walker.pedestrian.0001"), world.get_map().get_spawn_points()[0])
+    with pytest.raises(RuntimeError, match=r"(?s)get_bones_transform|not provided"):
+        walker.get_bones()
 
 
 def check_two_clients(client: Any, world: Any) -> None:

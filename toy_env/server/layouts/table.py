@@ -41,6 +41,7 @@ class Composites:
     walker_control: Kind
     physics: Kind
     labelled_point: Kind
+    environment_object: Kind
 
 
 @dataclass(frozen=True)

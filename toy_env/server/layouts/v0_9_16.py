@@ -170,6 +170,7 @@ LAYOUTS = Layouts(
         walker_control=walker_control,
         physics=physics,
         labelled_point=record(v.LabelledPoint, location=vector, label=INT),
+        environment_object=record(v.EnvironmentObject, transform=transform, box=box, id=INT, name=TEXT, tag=INT),
     ),
     commands=COMMANDS,
     states=STATES,

@@ -220,6 +220,16 @@ class PhysicsControl(NamedTuple):
     use_sweep_wheel_collision: bool
 
 
+class EnvironmentObject(NamedTuple):
+    """Something of the map that is no actor; its box is in the world's frame."""
+
+    transform: Transform
+    box: Box
+    id: int
+    name: str
+    tag: int
+
+
 class LabelledPoint(NamedTuple):
     """A point of the world and what it belongs to (a semantic tag)."""
 

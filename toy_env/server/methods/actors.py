@@ -7,7 +7,7 @@ from toy_env.server.errors import Refused
 from toy_env.server.layouts.table import Family
 from toy_env.server.layouts.values import ActorInfo, Box, Description, Transform, Vector
 from toy_env.server.methods.registry import Context, Fidelity, method
-from toy_env.server.sensors import provides
+from toy_env.server.sensors import SENSORS, provides
 from toy_env.server.world.actors import Actor
 from toy_env.server.world.motion import Mover
 
@@ -36,10 +36,18 @@ def spawn_actor_with_parent(
 
 
 def spawn(context: Context, description: Description, transform: Transform, parent: int | None) -> Actor:
-    """Spawn. Raises Refused: no such blueprint or parent, no room, or a sensor that is not provided."""
+    """Spawn. Raises Refused: no such blueprint or parent, no room, a sensor that is not provided, or its attributes are nonsense."""
     if description.id.startswith("sensor.") and not provides(description.id):
         raise Refused(f"{description.id} is not provided by the toy server of carla-rl; docs/server.md lists what is")
-    return context.world.spawn(description, transform, None if parent is None else context.world.actor(parent))
+    world = context.world
+    actor = world.spawn(description, transform, None if parent is None else world.actor(parent))
+    if actor.type_id in SENSORS:
+        try:
+            SENSORS[actor.type_id](actor, context.layouts, world.seed)
+        except Refused:
+            world.destroy(actor)
+            raise
+    return actor
 
 
 @method("destroy_actor", "int", gives="bool")

@@ -32,7 +32,12 @@ def get_sensor_token(context: Context, stream: int) -> Any:
 @method("tick_cue", gives="int")
 def tick_cue(context: Context) -> int:
     """Advance the world by one frame in synchronous mode; in asynchronous mode it advances by itself."""
-    return context.tick() if context.world.settings.synchronous_mode else context.world.frame + 1
+    frame = context.tick() if context.world.settings.synchronous_mode else context.world.frame + 1
+    trouble = context.trouble()
+    if trouble is not None:
+        # the frame is done; this is the one reply on which the client looks
+        raise Refused(trouble)
+    return frame
 
 
 @method("get_episode_settings", gives="settings")

@@ -66,6 +66,9 @@ class Context(Protocol):
     def tick(self) -> int:
         """Advance the world and tell everybody; the number of the frame."""
 
+    def trouble(self) -> str | None:
+        """What has gone wrong in the server since this was last asked, and is not the fault of a call: a sentence each time."""
+
 
 @dataclass(frozen=True)
 class Method:

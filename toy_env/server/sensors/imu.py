@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgpack
 import numpy as np
-from numpy.typing import NDArray
 
 from toy_env.server.layouts import Layouts
-from toy_env.server.layouts.values import Rotation
 from toy_env.server.sensors.sensor import noise, number
+from toy_env.server.world.axes import axes
 
 if TYPE_CHECKING:
     from toy_env.server.world.actors import Actor
@@ -19,19 +18,6 @@ if TYPE_CHECKING:
 NORTH_DEG = -90.0
 """Yaw of north: CARLA's maps have it along -y."""
 AXES = ("x", "y", "z")
-
-
-def axes(rotation: Rotation) -> NDArray[np.float64]:
-    """(3, 3) columns forward, right, up of something in CARLA's frame."""
-    pitch, yaw, roll = (math.radians(angle) for angle in rotation)
-    cp, sp, cy, sy, cr, sr = math.cos(pitch), math.sin(pitch), math.cos(yaw), math.sin(yaw), math.cos(roll), math.sin(roll)
-    return np.array(
-        [
-            [cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr],
-            [cp * sy, sy * sp * sr + cy * cr, -sy * sp * cr + cy * sr],
-            [sp, -cp * sr, cp * cr],
-        ]
-    )
 
 
 class Imu:

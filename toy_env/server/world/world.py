@@ -23,6 +23,7 @@ from toy_env.server.maps import Map
 from toy_env.server.world.actors import Actor, family_of, semantic_tags
 from toy_env.server.world.bodies import Bodies
 from toy_env.server.world.motion import Mover, advance
+from toy_env.server.world.scenery import Scenery
 from toy_env.vehicle import VehicleModel
 
 FREE_DT_S = 0.02
@@ -99,6 +100,7 @@ class World:
         self.sensors: dict[int, Actor] = {}
         """By stream."""
         self.hits = []
+        self.scenery = Scenery(loaded.surroundings)
         self.fresh = True
         """Nobody has been told yet that the map has changed."""
         self.spectator = self.add(Description(0, "spectator"), Transform())

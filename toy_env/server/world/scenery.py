@@ -1,0 +1,227 @@
+"""What can be seen of the world: its actors and what stands beside the roads, as boxes, and the ground. One source for cameras and rays.
+
+The ground is a plane at the height of the road under who looks: on a map with slopes it is right near by and wrong far away.
+"""
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carla_rl.geometry import to_carla
+from carla_rl.roads.network import LaneKind, RoadNetwork
+from toy_env.render.boxes import BOX, NUMBER, OWNER, PART, TRAFFIC_LIGHT, TRAFFIC_SIGN, natural_half, place_parts, thing_parts
+from toy_env.render.ground import GroundMap
+from toy_env.render.shapes import Shape
+from toy_env.render.surfaces import CAMERA, draw_surfaces
+from toy_env.render.things import LEVEL, SHAPE, SIGNAL, YAW, X, Y, furniture
+from toy_env.server.layouts.table import Family
+from toy_env.server.layouts.values import Box, EnvironmentObject, Rotation, Transform, Vector
+from toy_env.server.world.axes import axes
+
+if TYPE_CHECKING:
+    from toy_env.server.world.actors import Actor
+    from toy_env.server.world.world import World
+
+REACH = 4
+"""Tiles of painted ground around who looks: 128 m at least; beyond is grass."""
+FIRST_NUMBER = 65535
+"""What stands beside the roads is numbered from here downwards; actors have the lowest 16 bits of their ids."""
+LAMPS = np.array([3, 2, 1, 0, 0], np.int8)
+"""`LightState` of CARLA's states red, yellow, green, off, unknown."""
+SHAPES = {
+    "car": Shape.CAR,
+    "van": Shape.CAR,
+    "truck": Shape.TRUCK,
+    "bus": Shape.TRUCK,
+    "motorcycle": Shape.TWO_WHEELER,
+    "bicycle": Shape.TWO_WHEELER,
+}
+PROP = (150, 120, 84)
+CLOTHES = ((214, 64, 128), (70, 60, 170), (240, 150, 60), (240, 230, 90), (40, 160, 200), (150, 220, 120))
+
+
+class Surroundings:
+    """What never changes of a map: kept with it."""
+
+    def __init__(self, network: RoadNetwork) -> None:
+        self._network = network
+        roads = network.roads
+        driving = (roads.kind == LaneKind.DRIVING)[roads.sample_lane]
+        self._road = np.stack((roads.x, roads.y, roads.z), axis=-1)[driving].astype(np.float64)
+        self._level = float(self._road[0, 2]) if len(self._road) else 0.0
+        self._even = bool(np.ptp(self._road[:, 2]) < 0.05) if len(self._road) else True
+
+    @cached_property
+    def ground(self) -> GroundMap:
+        """Made when first looked at."""
+        return GroundMap(self._network)
+
+    @cached_property
+    def objects(self) -> tuple[EnvironmentObject, ...]:
+        """Signals and signs."""
+        return tuple(self._object(k, row) for k, row in enumerate(self._things))
+
+    @cached_property
+    def parts(self) -> NDArray[np.float64]:
+        """(n, PART) of `objects`; the owner is the object's place in them."""
+        shapes = [Shape(int(row[SHAPE])) for row in self._things]
+        made = [
+            thing_parts(shape, natural_half(shape), (0.0, 0.0, natural_half(shape)[2]), (0, 0, 0), 0, FIRST_NUMBER - k, k)
+            for k, shape in enumerate(shapes)
+        ]
+        return np.concatenate(made) if made else np.zeros((0, PART))
+
+    @cached_property
+    def poses(self) -> NDArray[np.float32]:
+        """(n, 6) of `objects`, as in the states of actors."""
+        rows = [(*one.transform.location, *one.transform.rotation) for one in self.objects]
+        return np.array(rows, np.float32).reshape(-1, 6)
+
+    @cached_property
+    def signals(self) -> dict[int, int]:
+        """The place in `objects` of each signal, by its id in OpenDRIVE."""
+        ids = self._network.roads.signal_id
+        return {int(ids[int(row[SIGNAL])]): k for k, row in enumerate(self._things) if row[SIGNAL] >= 0.0}
+
+    def ground_z(self, x: float, y: float, z: float) -> float:
+        """Height in m of the road nearest to a place of the map frame."""
+        if self._even:
+            return self._level
+        away = ((self._road - (x, y, z)) ** 2).sum(axis=1)
+        return float(self._road[int(np.argmin(away)), 2])
+
+    @cached_property
+    def _things(self) -> NDArray[np.float64]:
+        return furniture(self._network).things
+
+    def _object(self, k: int, row: NDArray[np.float64]) -> EnvironmentObject:
+        shape = Shape(int(row[SHAPE]))
+        x, y, yaw = to_carla(float(row[X]), float(row[Y]), float(row[YAW]))
+        transform = Transform(Vector(x, y, float(row[LEVEL])), Rotation(0.0, yaw, 0.0))
+        height, wide = natural_half(shape)[2], 0.34 if shape is Shape.SIGNAL else 0.5
+        box = Box(Vector(x, y, float(row[LEVEL]) + height), Vector(0.25, wide, height), transform.rotation)
+        tag = TRAFFIC_LIGHT if shape is Shape.SIGNAL else TRAFFIC_SIGN
+        return EnvironmentObject(transform, box, FIRST_NUMBER - k, f"{shape.name.lower()}_{k}", tag)
+
+
+class Seen(NamedTuple):
+    """What a camera sees: see `surfaces`."""
+
+    inverse: NDArray[np.float32]
+    face: NDArray[np.int32]
+    camera: NDArray[np.float64]
+
+
+class Scenery:
+    """What can be seen of one episode."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self.hidden: set[int] = set()
+        """Numbers of objects that clients have switched off."""
+        self.owners: list[Actor | None] = []
+        """Whose a box is, by its owner; None: an object beside the road."""
+        self._looks: dict[int, NDArray[np.float64]] = {}
+        self._key: tuple[object, ...] = ()
+        self._parts = np.zeros((0, PART))
+        self._frame = -1
+        self._boxes = np.zeros((0, BOX))
+        self._views: dict[tuple[object, ...], Seen] = {}
+        self._lamps = np.zeros(0, np.int8)
+        self._lights: list[tuple[int, Actor]] = []
+
+    def boxes(self, world: "World", afresh: bool = False) -> NDArray[np.float64]:
+        """(n, BOX) of all that stands now; the same array for a frame, unless it is wanted `afresh`."""
+        if world.frame == self._frame and not afresh:
+            return self._boxes
+        self._frame = world.frame
+        self._views.clear()
+        key = (*world.actors, *self.hidden)
+        if key != self._key:
+            self._key = key
+            self._gather(world)
+        poses = np.concatenate((self.surroundings.poses, world.bodies.states["transform"].astype(np.float32)))
+        for place, actor in self._lights:
+            self._lamps[place] = LAMPS[min(int(world.state(actor)["state"]), len(LAMPS) - 1)]
+        boxes = np.empty((len(self._parts), BOX))
+        place_parts(self._parts, poses, self._lamps, boxes)
+        self._boxes = boxes
+        return boxes
+
+    def view(self, world: "World", transform: Transform, width: int, height: int, fov: float) -> Seen:
+        """What a camera sees in this frame; worked out once for cameras that look alike."""
+        boxes = self.boxes(world)
+        key = (transform, width, height, fov)
+        if key not in self._views:
+            camera = np.zeros(CAMERA)
+            turned = axes(transform.rotation) * np.array([[1.0], [-1.0], [1.0]])
+            x, y, z = transform.location
+            camera[:3], camera[3:12] = (x, -y, z), turned.T.reshape(-1)
+            camera[12] = 0.5 * width / math.tan(0.5 * math.radians(fov))
+            camera[13] = self.surroundings.ground_z(x, -y, z)
+            inverse, face = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
+            draw_surfaces(inverse, face, camera, boxes)
+            self._views[key] = Seen(inverse, face, camera)
+        return self._views[key]
+
+    def painted(self, camera_place: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """The window of painted ground around a place (x, y, z; map frame) and its corner, as from `GroundMap.windows`."""
+        x, y, z = (np.array([float(value)]) for value in camera_place[:3])
+        z[0] = self.surroundings.ground_z(float(x[0]), float(y[0]), float(z[0]))
+        windows, corners = self.surroundings.ground.windows(x, y, z, REACH)
+        return windows[0], corners[0]
+
+    def _gather(self, world: "World") -> None:
+        """All parts of the world as it is peopled now."""
+        objects = self.surroundings.objects
+        fixed = self.surroundings.parts.copy()
+        if self.hidden:
+            fixed = fixed[~np.isin(fixed[:, NUMBER], list(self.hidden))]
+        self.owners = [*(None for _ in objects), *world]
+        self._lamps = np.zeros(len(self.owners), np.int8)
+        self._lights = []
+        gathered = [fixed]
+        for actor in world:
+            if actor.family is Family.LIGHT:
+                self._light(world, actor, fixed)
+            elif actor.family is not Family.SIGN and actor.info.box.extent.z > 0.0:
+                parts = self._looks.get(actor.id)
+                if parts is None:
+                    parts = self._looks[actor.id] = look(actor)
+                parts[:, OWNER] = len(objects) + actor.row
+                gathered.append(parts)
+        for number in self._looks.keys() - world.actors.keys():
+            del self._looks[number]
+        self._parts = np.concatenate(gathered)
+
+    def _light(self, world: "World", actor: "Actor", fixed: NDArray[np.float64]) -> None:
+        """A traffic light that is an actor is drawn by the signal of its id, which shines as it says."""
+        text = bytes(world.state(actor)["sign_id"]).rstrip(b"\0").decode("ascii", "replace")
+        place = self.surroundings.signals.get(int(text)) if text.isdigit() else None
+        if place is not None:
+            self._lights.append((place, actor))
+            self.owners[place] = actor
+            fixed[fixed[:, OWNER] == place, NUMBER] = actor.id
+
+
+def look(actor: "Actor") -> NDArray[np.float64]:
+    """(n, PART) of an actor with a body, in its own frame."""
+    half, centre = actor.info.box.extent, actor.info.box.location
+    tags = actor.info.semantic_tags
+    base = actor.attributes.get("base_type", "")
+    if actor.family is Family.WALKER:
+        shape, paint = Shape.PEDESTRIAN, CLOTHES[actor.id % len(CLOTHES)]
+    elif actor.family is Family.VEHICLE:
+        shape, paint = SHAPES.get(base, Shape.CAR), colour_of(actor.attributes.get("color", ""))
+    else:
+        shape, paint = Shape.STATIC, PROP
+    return thing_parts(shape, (half.x, half.y, half.z), (centre.x, -centre.y, centre.z), paint, tags[0] if tags else 0, actor.id, 0)
+
+
+def colour_of(text: str) -> tuple[int, int, int]:
+    """RGB of an attribute like "255,0,0"; grey where it is none."""
+    numbers = [int(item) for item in text.split(",") if item.strip().isdigit()]
+    return (min(numbers[0], 255), min(numbers[1], 255), min(numbers[2], 255)) if len(numbers) == 3 else (128, 128, 128)
