@@ -53,7 +53,8 @@ GROUND_TAGS = _ground_tags()
 def haze_table(sky: NDArray[np.float64]) -> NDArray[np.int64]:
     """(FAR_M + 1,) how much the haze hides at each metre, of 256; `sky` is a row of `atmosphere`."""
     away = np.maximum(np.arange(int(FAR_M) + 1) - sky[HAZE_START], 0.0)
-    return np.rint(256.0 * (1.0 - np.exp(-sky[HAZE] * away))).astype(np.int64)
+    hidden: NDArray[np.int64] = np.rint(256.0 * (1.0 - np.exp(-sky[HAZE] * away))).astype(np.int64)
+    return hidden
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -125,7 +126,7 @@ def _ground_colour(
     """The colour of the ground x, y m from the window's corner, as R << 32 | G << 16 | B."""
     slot, iy, ix = _texel(window, x, y)
     if level == 0:
-        return tiles[2][tiles[0][slot, iy, ix]]
+        return np.int64(tiles[2][tiles[0][slot, iy, ix]])
     packed = np.int64(tiles[1][slot, OFFSETS[level] + ((iy >> level) << (TILE_BITS - level)) + (ix >> level)])
     return (packed & 0xFF0000) << 16 | (packed & 0xFF00) << 8 | packed & 0xFF
 
