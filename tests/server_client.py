@@ -21,7 +21,7 @@ def run_check(check: Callable[..., None], port: int) -> None:
     """Run a check against the server on a port; fails the test with what the client printed."""
     pytest.importorskip("carla")
     path = check.__code__.co_filename
-    command = [sys.executable, __file__, path, check.__name__, str(port)]
+    command = [sys.executable, "-P", __file__, path, check.__name__, str(port)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_S, cwd=Path(__file__).parents[1], check=False)
     assert done.returncode == 0, f"{check.__name__} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
 
@@ -71,5 +71,9 @@ def _main(path: str, name: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
+    # the package comes first: this folder has a toy_env of its own, which would hide it
+    import toy_env.server
+
+    assert toy_env.server.__file__
+    sys.path.append(str(Path(__file__).parent))
     _main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
