@@ -82,7 +82,7 @@ def read_stopped(path: Path) -> Stopped:
     if model is None or not model.is_file():
         raise UsageError(f"{model}: no such file, but the run refines it; go on in the folder where it was started, or put the file back")
     environment = read_object(path / "environment.json")
-    facts = {name: environment.get(name) for name in ("simulator", "suite", "policy", "protocol")}
+    facts = {name: environment.get(name) for name in ("simulator", "suite", "policy", "protocol", "code")}
     return Stopped(path, request, facts, kept, environment)
 
 

@@ -98,11 +98,12 @@ def test_behind_the_ego_is_negative_along_and_never_in_the_corridor():
     [
         ((12.0, 6.0, 0.0, 0.0, 2.0, 1.0, ObjectKind.VEHICLE), False),
         ((12.0, 6.0, 0.0, 0.0, 0.3, 0.3, ObjectKind.PEDESTRIAN), True),
-        ((-12.0, 0.5, 0.0, 12.0, 2.0, 1.0, ObjectKind.VEHICLE), False),
+        ((-12.0, 0.5, 0.0, 11.0, 2.0, 1.0, ObjectKind.VEHICLE), False),
+        ((-12.0, 0.5, 0.0, 16.0, 2.0, 1.0, ObjectKind.VEHICLE), True),
         ((30.0, 25.0, np.pi / 2, 9.0, 2.0, 1.0, ObjectKind.VEHICLE), False),
         ((12.0, 1.5, 0.0, 0.0, 2.0, 1.0, ObjectKind.VEHICLE), True),
     ],
-    ids=["parked aside", "walker at the kerb", "follower", "going away", "parked in the way"],
+    ids=["parked aside", "walker at the kerb", "follower", "closing in from behind", "going away", "parked in the way"],
 )
 def test_what_does_not_matter_is_left_out(thing, kept):
     assert slots(f.route_objects(one([thing]))[0]).any() == kept

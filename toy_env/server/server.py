@@ -251,16 +251,17 @@ class Server:
         """Compile the kernel, or read it from the disk, before a client waits for it."""
         if not is_on_disk(advance) or not is_warm():
             self._report("compiling the kernels of world and sensors, once on this machine: about a minute, with --suite some minutes")
-        chosen = self._played.episode
+        chosen, home = self._played.episode, self.world.map
         if self._episodes and chosen is None:
             # the kernels of the simulator, too
-            self._played.choose(next(iter(self._episodes.values())))
-            self._played.begin(self.world)
+            first = next(iter(self._episodes.values()))
+            self._played.choose(first)
+            self.world.load(self.maps.load(first.scenario.town))
         self.world.tick()
         if not is_warm():
             warm_up(self.world)
         self._played.choose(chosen)
-        self.world.load(self.world.map)
+        self.world.load(home)
 
     def _joined(self, stream: int, subscriber: Subscriber) -> None:
         """A client has subscribed: to the world, then it is told at once how that is."""

@@ -35,10 +35,12 @@ def check_others_go_on(client: Any, world: Any) -> None:
 
     import carla
 
-    library, data = world.get_blueprint_library(), {}
-    for kind in ("gnss", "imu"):
-        data[kind] = queue.Queue()
-        world.spawn_actor(library.find(f"sensor.other.{kind}"), carla.Transform()).listen(data[kind].put)
+    library = world.get_blueprint_library()
+    # the client stops listening where nobody holds the sensor any more
+    sensors = {kind: world.spawn_actor(library.find(f"sensor.other.{kind}"), carla.Transform()) for kind in ("gnss", "imu")}
+    data = {kind: queue.Queue() for kind in sensors}
+    for kind, sensor in sensors.items():
+        sensor.listen(data[kind].put)
     first = world.tick()
     with pytest.raises(RuntimeError, match=r"sensor\.other\.gnss .* failed in the server"):
         world.tick()
