@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The study of docs/study.md on the toy simulator, from nothing to its numbers. What is there already is not done again, so that it can be
-# interrupted at any time. About two hours on two cores.
+# interrupted at any time. Each of the ten trainings takes about 10 minutes of one core, two run at a time.
 #
 #   bash launch/study.sh [OUT] [MAPS ROUTES]
 #
@@ -42,10 +42,12 @@ clone weak 32 0
 clone good 192 0.3
 
 # two trainings at a time, each on one core
+lanes=()
 for base in weak good; do
     (for seed in "${seeds[@]}"; do train $base $base-$seed launch/study.toml 4000000 "$seed"; done) &
+    lanes+=($!)
 done
-wait
+for lane in "${lanes[@]}"; do wait "$lane" || fail "a training failed; the last lines of $out/*.log say why. Run the script again when that is mended"; done
 
 banks=(study-test)
 [ -n "$routes" ] && banks+=(unseen)
