@@ -1,8 +1,8 @@
 """The programme of the traffic lights, by the rules of CARLA's server (`TrafficLightController.cpp`, `TrafficLightGroup.cpp` of 0.9.16).
 
-A *controller* is one phase of one junction. The controllers of a junction take turns: the one whose turn it is goes through green, yellow and
-red, the others wait where they are. A stage is over when it has lasted as long as is set at that moment. What is set of a single light holds
-until its controller's next stage. The default times are those of the simulator (`toy_env.signals`). Knows no actors.
+A *controller* is one phase of one junction. The controllers of a junction take turns: the one whose turn it is goes through green, yellow
+and red, the others wait where they are. A stage is over when it has lasted as long as is set at that moment. What is set of a single light
+holds until its controller's next stage. The default times are those of the simulator (`toy_env.signals`). Knows no actors.
 """
 
 import random
