@@ -2,7 +2,7 @@
 
 A *controller* is one phase of one junction. The controllers of a junction take turns: the one whose turn it is goes through green, yellow
 and red, the others wait where they are. A stage is over when it has lasted as long as is set at that moment. What is set of a single light
-holds until its controller's next stage. The default times are those of the simulator (`toy_env.signals`). Knows no actors.
+holds until its controller's next stage. The default times are those of the simulator (`carla_rl.world.signals`). Knows no actors.
 """
 
 import random
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.types import TICK_S
-from toy_env.signals import ALL_RED_TICKS, GREEN_TICKS, YELLOW_TICKS
+from carla_rl.world.signals import ALL_RED_TICKS, GREEN_TICKS, YELLOW_TICKS
 
 RED, YELLOW, GREEN, OFF, UNKNOWN = range(5)
 """As CARLA numbers the states of a light."""
