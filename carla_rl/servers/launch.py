@@ -105,10 +105,9 @@ class Launch:
         return "the project's CARLA-compatible server" if self.kind is Kind.TOY else self.target
 
 
-def toy(maps: Sequence[str] = (), suite: str | None = None, faults: Sequence[str] = (), seed: int | None = None) -> Launch:
-    """The project's CARLA-compatible server, with the options of `carla-rl serve`."""
+def toy_options(maps: Sequence[str] = (), suite: str | None = None, faults: Sequence[str] = ()) -> tuple[str, ...]:
+    """`extra` of the project's CARLA-compatible server: options of `carla-rl serve`."""
     words = [word for item in maps for word in ("--map", item)]
     words += ["--suite", suite] if suite else []
     words += [word for fault in faults for word in ("--fault", fault)]
-    words += [] if seed is None else ["--seed", str(seed)]
-    return Launch(Kind.TOY, extra=tuple(words))
+    return tuple(words)

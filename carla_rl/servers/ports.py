@@ -82,6 +82,11 @@ class Leases:
         """
         return self._search(first, (0,))
 
+    def client(self, name: str) -> Lease | None:
+        """The right to be the only client on this machine of a server that somebody else runs; None where another process has it."""
+        descriptor = self._lock(f"client-{name}")
+        return None if descriptor is None else Lease(0, (descriptor,))
+
     def _search(self, first: int, offsets: tuple[int, ...]) -> Lease:
         end = ephemeral_first()
         for port in range(first, end - max(offsets), STRIDE):
@@ -98,17 +103,25 @@ class Leases:
         with contextlib.ExitStack() as stack:
             descriptors = []
             for offset in offsets:
-                descriptor = os.open(self._folder / f"{port + offset}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                stack.callback(os.close, descriptor)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
+                descriptor = self._lock(str(port + offset))
+                if descriptor is None:
                     return None
+                stack.callback(os.close, descriptor)
                 descriptors.append(descriptor)
             if taken(port + offset for offset in offsets):
                 return None
             stack.pop_all()
             return Lease(port, tuple(descriptors))
+
+    def _lock(self, name: str) -> int | None:
+        """The descriptor of a lock that is ours now; None where it is another process's, or another lease's of this one."""
+        descriptor = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
 
 
 def taken(ports: Iterable[int]) -> list[int]:

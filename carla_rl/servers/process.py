@@ -122,7 +122,7 @@ def end_group(group: int, stop: Sequence[str] = ()) -> None:
         RunFailure: something is left that cannot be ended from here; says what.
     """
     _signal(group, signal.SIGTERM)
-    left = _stopped(stop) if stop else ""
+    left = run_stop(stop) if stop else ""
     if not _gone_within(group, TERM_S):
         _signal(group, signal.SIGKILL)
         if not _gone_within(group, KILL_S):
@@ -131,8 +131,8 @@ def end_group(group: int, stop: Sequence[str] = ()) -> None:
         raise RunFailure(f"a server could not be ended: {left}")
 
 
-def _stopped(stop: Sequence[str]) -> str:
-    """Run what ends a container; what went wrong, or nothing."""
+def run_stop(stop: Sequence[str]) -> str:
+    """Run what ends a container; what went wrong, or nothing. One that has ended already is fine."""
     try:
         done = subprocess.run(stop, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=STOP_COMMAND_S, check=False)
     except (subprocess.TimeoutExpired, OSError) as error:

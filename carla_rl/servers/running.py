@@ -3,7 +3,7 @@
 import time
 
 from carla_rl.errors import RunFailure, UsageError
-from carla_rl.servers.ports import Lease
+from carla_rl.servers.ports import Leases
 from carla_rl.servers.probe import ask_version, mismatch
 
 FIRST_WAIT_S = 10.0
@@ -17,10 +17,13 @@ class RunningServer:
     """A server at an address; see `carla_rl.servers.interface.CarlaServer`.
 
     Args:
-        traffic_manager: the port of this client's Traffic Manager.
+        leases: give the port of this client's Traffic Manager, and see to it that this is the server's only client here.
         client: version of the installed client; None: any server will do.
         first_wait_s: how long the first `ready` waits.
         again_wait_s: how long `ready` waits after the server was given up.
+
+    Raises:
+        UsageError: another process of this user drives on this server.
     """
 
     restarts = 0
@@ -29,14 +32,17 @@ class RunningServer:
         self,
         host: str,
         port: int,
-        traffic_manager: Lease,
+        leases: Leases,
         *,
         client: str | None = None,
         first_wait_s: float = FIRST_WAIT_S,
         again_wait_s: float = AGAIN_WAIT_S,
     ) -> None:
         self.host, self.port = host, port
-        self._lease, self._client = traffic_manager, client
+        sole = leases.client(self.name)
+        if sole is None:
+            raise UsageError(f"another command on this machine drives on the server {self.name}; wait for its end, or name another server")
+        self._sole, self._lease, self._client = sole, leases.traffic_manager(), client
         self._first_wait_s, self._again_wait_s, self._given_up = first_wait_s, again_wait_s, ""
 
     @property
@@ -85,3 +91,4 @@ class RunningServer:
     def close(self) -> None:
         """See `CarlaServer`."""
         self._lease.release()
+        self._sole.release()

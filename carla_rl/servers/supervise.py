@@ -3,6 +3,7 @@
 import os
 import shlex
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class SupervisedServer:
         client: version of the installed client; None: any version will do.
         first: the port from which on free ones are looked for.
         guarded: it ends with this process, however that ends. Otherwise it goes on and holds its ports itself.
+        started: told of this server after every start.
         start_s: how long a start may take until it answers.
         starts: how many starts in a row are tried.
     """
@@ -61,13 +63,14 @@ class SupervisedServer:
         client: str | None = None,
         first: int = FIRST,
         guarded: bool = True,
+        started: "Callable[[SupervisedServer], None] | None" = None,
         start_s: float | None = None,
         starts: int = STARTS,
     ) -> None:
         self.launch, self.gpu, self._guarded, self._logs = launch, gpu, guarded, logs
         self._leases, self._first, self._client = leases, first, client
         self._start_s = START_S.get(launch.kind, OTHERS_START_S) if start_s is None else start_s
-        self._starts = starts
+        self._starts, self._started = starts, started
         self._process: ServerProcess | None = None
         self._deadline, self._number, self._was_up, self._found = 0.0, 0, False, "it was never started"
         self.restarts = 0
@@ -116,6 +119,8 @@ class SupervisedServer:
         title = f"--- start {self._number}, {datetime.now().astimezone().isoformat(timespec='seconds')}: {shlex.join(command)}"
         self._process = ServerProcess(command, stop, log, title=title, guarded=self._guarded, kept=self._lease.descriptors)
         self._deadline = time.monotonic() + self._start_s
+        if self._started is not None:
+            self._started(self)
 
     def ready(self) -> None:
         """See `CarlaServer`."""
