@@ -16,7 +16,7 @@ from pathlib import Path
 
 from carla_rl.errors import RunFailure, UsageError
 
-TERM_S = 15.0
+TERM_S = 10.0
 """A group has so long to end by itself before it is killed."""
 KILL_S = 10.0
 """What is killed is gone after this, unless the system itself hangs."""
@@ -122,6 +122,8 @@ def end_group(group: int, stop: Sequence[str] = ()) -> None:
         RunFailure: something is left that cannot be ended from here; says what.
     """
     _signal(group, signal.SIGTERM)
+    # one that was stopped would not see it
+    _signal(group, signal.SIGCONT)
     left = run_stop(stop) if stop else ""
     if not _gone_within(group, TERM_S):
         _signal(group, signal.SIGKILL)
