@@ -93,6 +93,8 @@ class SimulatorKind(StrEnum):
 
     TOY = "toy"
     CARLA = "carla"
+    TOY_SERVER = "toy-server"
+    """This project's CARLA-compatible server, driven through CARLA's client: the adapter's code, the toy's physics."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from carla_rl.roads.route import Route
 from carla_rl.roads.spatial import build_index
 from carla_rl.scenario.model import Episode, Rules, Scenario, ScriptedActor, Traffic
 from carla_rl.types import Control, Needs
+from carla_rl.world.state import Role
 from toy_env.simulator import ToySimulator
-from toy_env.state import Role
 
 LIMIT = 10.0
 HALF_WIDTH = 1.75
@@ -191,7 +191,7 @@ def put_ego(toy: ToySimulator, x: float, y: float = 0.0, yaw: float = 0.0, speed
     """Move the ego of an env, and the place on the route where it is looked for; what it has driven so far stays."""
     row = toy._worlds.world[env : env + 1]
     row["x"], row["y"], row["yaw"], row["speed"] = x, y, yaw, speed
-    row["near"] = row["deviation_point"] = np.argmin(np.hypot(toy._episodes[env].route.x - x, toy._episodes[env].route.y - y))  # type: ignore[union-attr]
+    row["near"] = row["deviation_point"] = np.argmin(np.hypot(toy._fleet.episodes[env].route.x - x, toy._fleet.episodes[env].route.y - y))  # type: ignore[union-attr]
 
 
 def put_vehicle(toy: ToySimulator, slot: int, lane: int, s: float, speed: float = 0.0, half_length: float = 2.5, env: int = 0) -> Any:

@@ -44,7 +44,7 @@ class TestToySimulator(RestorableContract):
     def test_many_envs_on_one_or_two_threads_give_the_same_bits_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         if numba.config.NUMBA_NUM_THREADS < 2:
             pytest.skip("needs two threads")
-        monkeypatch.setattr("toy_env.compiled.PARALLEL_FROM", 2)
+        monkeypatch.setattr("carla_rl.world.compiled.PARALLEL_FROM", 2)
         count = 20
         order = [EPISODES[k % 5] for k in range(count)]
         results = []
@@ -102,7 +102,7 @@ def test_mistakes_are_refused_before_anything_runs() -> None:
     unknown = ScriptedActor(name="it_1", type="CrossingBicycleFlow", x=0.0, y=0.0)
     hard = replace(good, scenario=good.scenario.model_copy(update={"actors": (unknown,)}))
     assert toy.unsupported(hard) == ("CrossingBicycleFlow",)
-    with pytest.raises(UsageError, match="cannot play CrossingBicycleFlow"):
+    with pytest.raises(UsageError, match="CrossingBicycleFlow cannot be played"):
         toy.reset(np.array([0]), [hard])
     toy.reset(np.array([0]), [replace(good, skipped=("it_1",))])
 
@@ -120,13 +120,13 @@ def test_routes_that_nobody_drives_are_forgotten_without_a_trace(monkeypatch: py
     contract = TestToySimulator()
     results = []
     for points in (10**6, 0):
-        monkeypatch.setattr("toy_env.simulator.POOL_POINTS", points)
+        monkeypatch.setattr("carla_rl.world.fleet.POOL_POINTS", points)
         toy = contract.make(2, ALL_NEEDS)
         toy.reset(np.array([0, 1]), EPISODES[:2])
         contract.drive(toy, 60)
         for episode in EPISODES[2:]:
             toy.reset(np.array([0]), [episode])
-        results.append((contract.drive(toy, 60), toy.observe(), toy._routes.used))
+        results.append((contract.drive(toy, 60), toy.observe(), toy._fleet.routes.used))
     kept, forgetful = results
     same(kept[0], forgetful[0])
     same(kept[1], forgetful[1])

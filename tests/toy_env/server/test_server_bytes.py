@@ -14,7 +14,7 @@ import pytest
 from server_client import Caller
 
 from toy_env.server.methods import MODULES
-from toy_env.server.methods.names import CLIENT_METHODS
+from toy_env.server.methods.names import CLIENT_METHODS, OWN_METHODS
 from toy_env.server.methods.registry import collect
 from toy_env.server.testing import ServerProcess, answers, free_ports, serving
 
@@ -48,7 +48,7 @@ def test_what_is_not_provided_names_itself(caller: Caller) -> None:
 
 
 def test_every_method_is_one_of_the_client(server: ServerProcess) -> None:
-    assert set(collect(MODULES)) <= set(CLIENT_METHODS)
+    assert set(collect(MODULES)) <= {*CLIENT_METHODS, *OWN_METHODS}
 
 
 def test_wrong_arguments_are_errors_of_the_call(caller: Caller) -> None:

@@ -2,12 +2,19 @@
 
 from typing import Any
 
+import carla_rl
 from toy_env.server.errors import Refused
 from toy_env.server.layouts.values import ActorInfo, Definition, EpisodeSettings, Weather
 from toy_env.server.methods.registry import Context, Fidelity, method
 
 MOST_DT_S = 1.0
 """A longer time step is refused: the model would leave the road between two ticks."""
+
+
+@method("who_are_you", gives="str", note="CARLA does not have it")
+def who_are_you(context: Context) -> str:
+    """What answers here is not CARLA: the name and version of this project."""
+    return f"carla-rl {carla_rl.__version__}"
 
 
 @method("version", gives="str")
