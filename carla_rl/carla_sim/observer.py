@@ -6,7 +6,7 @@ moves nothing. Knows no policy.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import carla
@@ -30,6 +30,8 @@ EVERY_M = 25.0
 """m between the places of a dense plan by which its route is traced."""
 KINDS = {"vehicle": ObjectKind.VEHICLE, "walker": ObjectKind.PEDESTRIAN, "static": ObjectKind.STATIC}
 STATES = {"Green": LightState.GREEN, "Yellow": LightState.YELLOW, "Red": LightState.RED}
+DRIVEN_OVER = "static.prop.dirtdebris"
+"""Props that lie on the road and stop nobody."""
 NO_HITS = np.zeros((0, 2), np.int64)
 
 
@@ -64,17 +66,22 @@ class Observer:
         self._lights = {light.get_opendrive_id(): light for light in world.get_actors().filter("traffic.traffic_light*")}
         self._signals = [str(number) for number in network.roads.signal_id]
         self._bodies: dict[int, tuple[ObjectKind, Any]] = {}
-        """By actor: its kind and its box; what is no body is not among them."""
+        """By actor: its kind and its box; kind NONE is no body."""
+        self._sirens: dict[int, Any] = {}
+        """Vehicles that have one."""
 
-    def look(self) -> tuple[Ego, Observation]:
-        """The ego and what it sees in the client's last snapshot, which has to be of the tick after that of the last call."""
+    def look(self, images: Mapping[str, NDArray[np.uint8]]) -> tuple[Ego, Observation]:
+        """The ego and what it sees in the client's last snapshot, which has to be of the tick after that of the last call.
+
+        `images` are those of its cameras, by name, each (1, H, W, 3).
+        """
         fleet, env = self._fleet, 0
         world = fleet.worlds.world[env]
         old = np.array([world["x"], world["y"], world["speed"]])
         self._take(self._world.get_snapshot())
         take_background(self._town.town, fleet.worlds, env)
         after(self._town.town, fleet.routes.points, fleet.routes.marks, fleet.worlds, self._strangers, env, old, NO_HITS)
-        seen = fleet.observation({})
+        seen = fleet.observation(images)
         if seen.light is not None:
             self._see_light(world, seen.light[env])
         return fleet.step().ego, seen
@@ -128,18 +135,24 @@ class Observer:
         if number not in self._bodies:
             actor = self._world.get_actor(number)
             kind = None if actor is None else KINDS.get(actor.type_id.partition(".")[0])
-            if actor is None or kind is None:
-                # an actor whose news has not come yet is asked for again
-                if actor is not None:
-                    self._bodies[number] = ObjectKind.NONE, None
+            if actor is None:
+                # it is asked for again: news of it has not come yet
+                return None
+            if kind is None or actor.type_id.startswith(DRIVEN_OVER):
+                self._bodies[number] = ObjectKind.NONE, None
                 return None
             if actor.attributes.get("base_type") == "bicycle":
                 kind = ObjectKind.BICYCLE
+            if actor.attributes.get("special_type") == "emergency":
+                self._sirens[number] = actor
             self._bodies[number] = kind, actor.bounding_box
         kind, box = self._bodies[number]
         return None if kind is ObjectKind.NONE else (kind, box)
 
     def _kind_now(self, number: int, kind: ObjectKind) -> ObjectKind:
+        """A vehicle with its siren on is an emergency vehicle."""
+        if number in self._sirens and int(self._sirens[number].get_light_state()) & int(carla.VehicleLightState.Special1):
+            return ObjectKind.EMERGENCY
         return kind
 
     def _see_light(self, world: Any, light: NDArray[np.float32]) -> None:

@@ -21,7 +21,7 @@ def import_results(
     results: Annotated[Path, typer.Argument(metavar="FILE", help="simulation_results.json of the CARLA leaderboard or Bench2Drive.")],
     simulator: Annotated[
         SimulatorKind,
-        typer.Option("--simulator", help="What it was driven on: carla, or toy for a `carla-rl serve`. The file does not say."),
+        typer.Option("--simulator", help="What it was driven on: carla, or toy-server for `carla-rl serve`. The file does not say."),
     ],
     suite: Annotated[
         Path | None,
@@ -47,11 +47,15 @@ def import_results(
 
     carla-rl import-results simulation_results.json --simulator carla --suite longest6_v2.xml --simulator-version 0.9.15
     """
+    if simulator is SimulatorKind.TOY:
+        raise UsageError("--simulator toy: the evaluators drive through CARLA's client; write carla, or toy-server for carla-rl serve")
     if suite is None and routes is not None:
         raise UsageError(f"--routes {routes}: of which file? Give --suite, too")
     file = read_leaderboard_file(results)
     if not file.routes:
-        raise UsageError(f"{results}: no route has a result ({_some(file.without_result)}); drive them again")
+        raise UsageError(
+            f"{results}: no route has a result, {file.without_result[0][0]} is {file.without_result[0][1]!r}; drive them again"
+        )
     name, proof = recognise(file, protocol)
     source = Source(file, name, route_file(suite, routes) if suite else None, policy or results.stem, simulator, version)
     if (lack := lacking(source)) and not partial:

@@ -14,7 +14,7 @@ from carla_rl.errors import UsageError
 from carla_rl.interfaces import SimulatorInfo
 from carla_rl.metrics.result import COLLISIONS, EpisodeResult, Imported, Raw
 from carla_rl.metrics.scores import definition, is_success, status
-from carla_rl.records.leaderboard_file import PROTOCOLS, LeaderboardFile, Told
+from carla_rl.records.leaderboard_file import PROTOCOLS, ROUTE_ID, LeaderboardFile, Told
 from carla_rl.records.run import EVALUATION, PolicyRecord, RunDirectory, SuiteRecord, start_run
 from carla_rl.scenario.model import Scenario, drive_seed
 from carla_rl.scenario.route_xml import read_routes
@@ -56,13 +56,14 @@ def episodes(source: Source) -> tuple[EpisodeResult, ...]:
 
 def lacking(source: Source) -> tuple[str, ...]:
     """What the file has no result of, an item each: crashes of the simulation, routes under way, routes without a record."""
-    driven = {route.scenario_id for route in source.file.routes} | {name.partition("_rep")[0] for name in source.file.without_result}
+    driven = {route.scenario_id for route in source.file.routes} | {name.partition("_rep")[0] for name, _ in source.file.without_result}
     if source.suite:
         unseen = [f"{one.scenario_id} (no record)" for one in source.suite.scenarios if one.scenario_id not in driven]
     else:
         unseen = []
     more = source.file.missing - len(unseen)
-    return (*source.file.without_result, *unseen, *([f"{more} drives that have no record"] if more > 0 else ()))
+    void = [f"{name} ({status})" for name, status in source.file.without_result]
+    return (*void, *unseen, *([f"{more} drives that have no record"] if more > 0 else ()))
 
 
 def disagreements(source: Source) -> tuple[str, ...]:
@@ -92,7 +93,7 @@ def write_run(source: Source, out: Path, run_id: str | None) -> tuple[dict[str, 
         "lacking": list(lack),
         "disagreements": list(disagreements(source)),
     }
-    server = "CARLA" if source.simulator is SimulatorKind.CARLA else "a CARLA-compatible server, not CARLA"
+    server = "CARLA" if source.simulator is SimulatorKind.CARLA else "this project's CARLA-compatible server, not CARLA"
     started = start_run(
         out,
         EVALUATION,
@@ -112,6 +113,9 @@ def write_run(source: Source, out: Path, run_id: str | None) -> tuple[dict[str, 
     run = RunDirectory(started)
     for result in results:
         run.add(result)
+    for name, told in source.file.without_result:
+        if found := ROUTE_ID.fullmatch(name):
+            run.quarantine(f"{found[1]}#{found[2]}", [told])
     return run.finish(complete=not lack), run.path
 
 

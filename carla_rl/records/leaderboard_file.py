@@ -47,7 +47,7 @@ ROUNDED = 1.5e-6
 ROUNDED_PERCENT = 0.5e-4
 """Share by which the percentage outside the lanes may differ: its sentence has two decimals of a per cent, the score has all."""
 
-_ROUTE_ID = re.compile(r"(.+)_rep(\d+)")
+ROUTE_ID = re.compile(r"(.+)_rep(\d+)")
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -118,8 +118,8 @@ class LeaderboardFile:
     path: Path
     routes: tuple[Told, ...]
     """Drives that ended by the agent's doing, in the file's order."""
-    without_result: tuple[str, ...]
-    """The others, as `<route id> (<status>)`: the simulation crashed, or the file was written while the route was driven."""
+    without_result: tuple[tuple[str, str], ...]
+    """Route id and status of the others: the simulation crashed, or the file was written while the route was driven."""
     missing: int
     """Routes that the file says were to be driven and has no record of."""
     fields_of: tuple[str, ...]
@@ -148,7 +148,7 @@ def read_leaderboard_file(path: Path) -> LeaderboardFile:
         if record.get("status") in ENDINGS:
             routes.append(_told(RouteRecord.checked(record, source), f"{path}: {record['route_id']}"))
         else:
-            without.append(f"{record['route_id']} ({record.get('status') or 'without a status'})")
+            without.append((record["route_id"], str(record.get("status") or "without a status")))
     return LeaderboardFile(path, tuple(routes), tuple(without), _missing(checkpoint, len(records)), _fields_of(records))
 
 
@@ -205,7 +205,7 @@ def _fields_of(records: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _told(record: RouteRecord, source: str) -> Told:
-    found = _ROUTE_ID.fullmatch(record.route_id)
+    found = ROUTE_ID.fullmatch(record.route_id)
     if found is None:
         raise UsageError(f"{source}: a route_id ends in _rep and a number; the file was changed after the run")
     listed = sum(map(len, record.infractions.values()))

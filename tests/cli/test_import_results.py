@@ -111,6 +111,9 @@ def test_what_has_no_result_is_refused_or_marked(tmp_path: Path, suite: Path, ca
     assert run([*command, "--partial"]) == 0
     found = read_run(tmp_path / "out" / "a")
     assert not found.complete
+    metrics = json.loads((found.path / "metrics.json").read_text())
+    jsonschema.validate(metrics, load_schema("metrics"))
+    assert metrics["quarantined"] == {"RouteScenario_2#0": ["Failed - Simulation crashed"]}
     assert [episode.scenario_id for episode in found.episodes] == ["RouteScenario_1"]
     short = write(tmp_path / "b.json", FIRST)
     assert run(["import-results", str(short), "--simulator", "carla", "--suite", str(suite)]) == 2
@@ -126,6 +129,7 @@ def test_what_has_no_result_is_refused_or_marked(tmp_path: Path, suite: Path, ca
         (("--routes", "1"), "Give --suite"),
         (("--suite", "two.xml"), "RouteScenario_9 is no route of"),
         (("--protocol", "x"), "--protocol x: unknown"),
+        (("--simulator", "toy"), "toy-server for carla-rl serve"),
     ],
 )
 def test_bad_usage(more: tuple[str, ...], part: str, tmp_path: Path, suite: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def test_crashes_of_the_simulation_are_no_drives(tmp_path: Path) -> None:
     agent = record(12, 1, route="4", done=12, status="Failed - Agent crashed")
     capped = record(40, 1, route="5", done=40, status="Failed - TickRuntime")
     file = read_leaderboard_file(write(tmp_path / "r.json", record(100, 1), crashed, begun, agent, capped, total=9))
-    assert file.without_result == ("RouteScenario_2_rep0 (Failed - Simulation crashed)", "RouteScenario_3_rep0 (Started)")
+    assert file.without_result == (("RouteScenario_2_rep0", "Failed - Simulation crashed"), ("RouteScenario_3_rep0", "Started"))
     assert [route.ending for route in file.routes] == [Ending.COMPLETED, Ending.AGENT_FAILED, Ending.ROUTE_TIMEOUT]
     assert file.missing == 4
 
