@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from carla_rl.carla_sim import frame
 from carla_rl.carla_sim.blueprints import body_of
 from carla_rl.carla_sim.manager import Manager
-from carla_rl.carla_sim.messages import Orders, Setting
+from carla_rl.carla_sim.messages import GAP_M, Orders, Setting
 from carla_rl.carla_sim.sensors import find
 from carla_rl.types import ObjectKind
 
 DROP_M = 0.3
-GAP_M = 2.5
-"""m that the Traffic Manager keeps between two vehicles that stand."""
 TRIES = 20
 """Places are drawn so often for each pedestrian until one is near the ego."""
 WALK_MPS = 1.4

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from carla_rl.types import CameraSpec
 
+GAP_M = 2.5
+"""m that the Traffic Manager keeps between two vehicles that stand."""
+
 
 def _empty(columns: int) -> NDArray[np.float64]:
     return np.zeros((0, columns))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from carla_rl.carla_sim.background import MODELS
-from carla_rl.carla_sim.crowd import GAP_M
 from carla_rl.carla_sim.env import Env
+from carla_rl.carla_sim.messages import GAP_M
 from carla_rl.carla_sim.remote import Refused, WorldLost
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.interfaces import EnvsLost, SimulatorInfo

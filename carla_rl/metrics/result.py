@@ -137,6 +137,10 @@ class EpisodeResult(Record):
     start_m: Positive = Field(description="m along the route where the ego was put; 0 in evaluation")
     scripted: tuple[str, ...] = Field(default=(), description="scenario types of the scripted actors that were there, each once")
     skipped: tuple[str, ...] = Field(description="scripted actors left out because the simulator cannot play them")
+    void_attempts: tuple[str, ...] = Field(
+        default=(),
+        description="why earlier attempts were void: their worlds were lost; left out of the file where there were none",
+    )
     motion: Motion | None = Field(default=None, description="null where no step log was kept; left out of the file then")
 
     @field_validator("score")
@@ -191,4 +195,5 @@ class EpisodeResult(Record):
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, contract names (`return`, not `episode_return`)."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"motion"} if self.motion is None else None)
+        absent = {name for name, there in (("motion", self.motion), ("void_attempts", self.void_attempts)) if not there}
+        return self.model_dump(mode="json", by_alias=True, exclude=absent)
