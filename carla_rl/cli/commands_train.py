@@ -84,7 +84,7 @@ def train(
     end it after the update under way; [b]--resume RUN_DIR[/b] goes on.
     """
     if resume is not None:
-        _go_on(read_stopped(resume), threads if "threads" in _given_beside_resume(context) else None, json)
+        _go_on(read_stopped(resume), threads if "threads" in options.given_beside_resume(context, BESIDE_RESUME) else None, json)
         return
     if sft is None or suite is None or simulator is None:
         given = {"--sft": sft, "--suite": suite, "--simulator": simulator}
@@ -131,23 +131,6 @@ def _start(request: TrainRequest, out: Path, run_id: str | None, json: bool) -> 
         stderr.print(sentence(supervised), highlight=False)
     training = Training(built.parts, settings, started.path, started.facts, told=built.told)
     _run(training, built, json, headline(supervised) if supervised else None)
-
-
-def _given_beside_resume(context: typer.Context) -> set[str]:
-    """The names of the options that were given.
-
-    Raises:
-        UsageError: one that stands in the run's config.json.
-    """
-    given = set()
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if source is None or source.name != "COMMANDLINE":
-            continue
-        if parameter.name not in BESIDE_RESUME:
-            raise UsageError(f"{parameter.opts[0]} is not taken beside --resume: the run goes on as its config.json says; leave it out")
-        given.add(parameter.name)
-    return given
 
 
 def _go_on(stopped: Stopped, threads: int | None, json: bool) -> None:

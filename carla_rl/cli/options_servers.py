@@ -59,3 +59,28 @@ Rendering = Annotated[
         "--rendering/--no-rendering", help="Without it there are no cameras and no GPU is needed (-nullrhi).", rich_help_panel=PANEL
     ),
 ]
+CarlaTimeout = Annotated[
+    float,
+    typer.Option(
+        "--carla-timeout",
+        metavar="SECONDS",
+        min=1.0,
+        max=3600.0,
+        help="A server that does not answer for so long is lost; loading a map may take four times as long.",
+        rich_help_panel=PANEL,
+    ),
+]
+NAMES = (
+    "carla",
+    "servers",
+    "gpus",
+    "docker",
+    "binary",
+    "apptainer",
+    "toy_server",
+    "restart_every",
+    "server_port",
+    "quality",
+    "carla_timeout",
+)
+"""Parameters that commands have for these options. None of them changes what is driven."""
