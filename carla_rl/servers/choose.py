@@ -29,23 +29,28 @@ def make_launch(
     binary: str | None = None,
     apptainer: str | None = None,
     toy: bool = False,
+    toy_option: str = "--toy-server",
     quality: Quality = Quality.EPIC,
     rendering: bool = True,
     extra: Sequence[str] = (),
 ) -> Launch | None:
     """How servers are to be started; None where nothing says so.
 
+    Args:
+        toy_option: how the command calls the choice of the project's own server.
+        extra: further words for the server itself.
+
     Raises:
         UsageError: two ways at once, or one that this machine does not have.
     """
-    told = {"--docker": docker, "--binary": binary, "--apptainer": apptainer, "--toy": "toy" if toy else None}
+    told = {"--docker": docker, "--binary": binary, "--apptainer": apptainer, toy_option: "" if toy else None}
     given = [option for option, value in told.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are two ways to start a server; give one")
     if not given:
         return None
     kind = WAYS.get(given[0], Kind.TOY)
-    launch = Launch(kind, "" if toy else told[given[0]] or "", quality, rendering, tuple(extra))
+    launch = Launch(kind, told[given[0]] or "", quality, rendering, tuple(extra))
     return _checked(launch)
 
 
@@ -171,7 +176,7 @@ def check_first_port(port: int) -> None:
     end = ephemeral_first() - TRAFFIC_MANAGER
     if not 1024 <= port < end:
         raise UsageError(
-            f"--port {port}: give one from 1024 to {end - 1}; above it the system hands ports out to whoever connects somewhere "
+            f"first port {port}: give one from 1024 to {end - 1}; above it the system hands ports out to whoever connects somewhere "
             f"(servers take every {STRIDE}th, with the three that follow)"
         )
 

@@ -148,7 +148,9 @@ class SupervisedServer:
 
     def give_up(self, reason: str) -> None:
         """See `CarlaServer`."""
-        self._finish(f"{reason}; {self.why()}")
+        if self._process is not None:
+            self._process.note(f"given up: {reason}")
+        self._finish(self.why())
 
     def why(self) -> str:
         """See `CarlaServer`."""

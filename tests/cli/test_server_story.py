@@ -95,7 +95,7 @@ def test_servers_hold_their_ports_themselves_and_another_version_is_refused(shel
     [
         (["server", "start"], "say what to start: --docker IMAGE"),
         (["server", "start", "--binary", "/nowhere"], "no such file; give CarlaUE4.sh"),
-        (["server", "start", "--toy", "--port", "80"], "--port 80: give one from 1024"),
+        (["server", "start", "--toy", "--port", "80"], "first port 80: give one from 1024"),
         (["server", "start", "--docker", "x", "--map", "ring"], "are for --toy"),
         (["server", "stop"], "name the servers to end"),
         (["server", "stop", "2000"], "no server '2000' was started by carla-rl server start; there are: none"),

@@ -71,7 +71,7 @@ def test_our_own_are_spread_over_gpus(tmp_path: Path, leases: Leases) -> None:
         ({"launch": Launch(Kind.TOY), "gpus": "0"}, "uses no GPU"),
         ({"launch": Launch(Kind.BINARY, "x"), "gpus": "0,a"}, "--gpus 0,a: write numbers"),
         ({"launch": Launch(Kind.BINARY, "x"), "gpus": "1,1"}, "each once"),
-        ({"launch": Launch(Kind.BINARY, "x"), "port": 80}, "--port 80: give one from 1024"),
+        ({"launch": Launch(Kind.BINARY, "x"), "port": 80}, "first port 80: give one from 1024"),
         ({"launch": Launch(Kind.BINARY, "x"), "port": 60000}, "the system hands ports out"),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stub_server import stub_launch, stub_pids
+from stub_server import stub_docker, stub_launch, stub_pids
 
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.servers import supervise
@@ -147,7 +147,8 @@ def test_a_server_that_hangs_is_given_up_and_replaced(make: Maker, tmp_path: Pat
     os.kill(hung, signal.SIGSTOP)
     assert server.why().startswith("the server runs, but does not answer within 0.3 s; the end of its log")
     server.give_up("no tick for 20 s")
-    assert server.why().startswith("no tick for 20 s; the server runs, but does not answer within 0.3 s")
+    assert server.why().startswith("the server runs, but does not answer within 0.3 s")
+    assert server.why().endswith("--- given up: no tick for 20 s")
     assert _gone(hung)
     server.ready()
     assert server.restarts == 1
@@ -176,6 +177,22 @@ def test_two_side_by_side_and_one_is_ended(make: Maker, tmp_path: Path) -> None:
     assert one.port != two.port
     one.give_up("a restart")
     assert ask_version(two.host, two.port).version == "0.9.16"
+
+
+def test_a_container_is_ended_by_its_name_and_its_neighbour_is_not(make: Maker, tmp_path: Path) -> None:
+    """What runs in a container is in none of our process groups."""
+    launch = stub_docker(tmp_path / "stub")
+    one, two = make(launch), make(launch)
+    one.ready()
+    two.ready()
+    assert {path.name for path in (tmp_path / "stub").glob("carla-rl-*")} == {one.container, two.container}
+    ended, other = stub_pids(tmp_path / "stub")
+    one.give_up("a restart")
+    assert _gone(ended)
+    assert not _gone(other)
+    assert ask_version(two.host, two.port).version == "0.9.16"
+    one.ready()
+    assert one.restarts == 1
 
 
 def test_the_projects_own_server(make: Maker) -> None:
