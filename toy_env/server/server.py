@@ -17,6 +17,7 @@ from toy_env.server.blueprints import Catalogue
 from toy_env.server.errors import Refused
 from toy_env.server.faults import CRASH_EXIT, read_faults
 from toy_env.server.layouts import TABLES
+from toy_env.server.managers import LAST_QUESTION, Managers
 from toy_env.server.maps import OPENDRIVE_MAP, Compile, Maps, map_name
 from toy_env.server.methods import MODULES
 from toy_env.server.methods.dispatch import Dispatcher
@@ -36,14 +37,8 @@ from toy_env.towns import TOWNS
 WORLD_STREAM = 1
 QUIET_S = 0.3
 """After a load nothing is streamed until the client has subscribed again, or for so long: it closes its old stream meanwhile."""
-MANAGER_REST_S = 0.0003
-"""While a traffic manager runs, a tick begins so long after its last request: else its two threads can miss each other.
-
-They do where one wakes the other before that one has lain down to wait, some microseconds after its last request."""
 FASTEST_TICK_S = 0.001
 """Between two ticks of asynchronous mode at `--speed max`."""
-MANAGER_METHODS = frozenset({"get_vehicle_light_states", "apply_batch", "get_weather_parameters"})
-"""What a traffic manager asks in its own step."""
 
 Speed = Literal["real", "max"]
 
@@ -99,8 +94,8 @@ class Server:
         self._check_faults()
         self.loop = Loop()
         self.client, self.sent_map = 0, ""
-        self.managers: dict[int, tuple[str, int, int]] = {}
-        self._manager_at, self._quiet_until, self._next_tick = 0.0, 0.0, 0.0
+        self.managers = Managers()
+        self._quiet_until, self._next_tick = 0.0, 0.0
         self._rpc = RpcServer(self.loop, config.host, config.port, self, self._report)
         self.streams = Streams(self.loop, config.host, config.port + 1, self._joined)
         self._secondary = listen(config.host, config.port + 2)
@@ -139,27 +134,29 @@ class Server:
     # for the transport
 
     def held_until(self, request: Request) -> float:
-        """When a request may be answered: ticks wait for who is about to subscribe, and for a traffic manager's threads."""
+        """When a request may be answered: ticks wait for who is about to subscribe, and for a traffic manager's thread."""
         method = request.method
         if method == "tick_cue" or (method == "apply_batch" and request.params[-1:] == (True,)):
-            now = time.monotonic()
             until = max(self.streams.expected_until(), self._quiet_until)
-            if self.managers and method == "tick_cue" and self._manager_at + MANAGER_REST_S > now:
-                # slept, not held: sockets are waited for in whole milliseconds, which would be most of a tick
-                time.sleep(self._manager_at + MANAGER_REST_S - now)
-            return until if until > now else 0.0
+            if method == "tick_cue":
+                until = max(until, self.managers.ready_at)
+            return until if until > time.monotonic() else 0.0
         return 0.0
+
+    def passes(self, request: Request) -> bool:
+        """What a held tick may be waiting for: a traffic manager's last question, which changes nothing."""
+        return bool(self.managers) and request.method == LAST_QUESTION
 
     def answer(self, connection: Connection, request: Request) -> bytes:
         """The reply to a request."""
         self.client = connection.number
-        if self.managers and request.method in MANAGER_METHODS:
-            self._manager_at = time.monotonic()
+        if self.managers:
+            self.managers.asked(connection.number, request.method, time.monotonic())
         return self._dispatcher.answer(request)
 
     def closed(self, connection: Connection) -> None:
         """A client is gone: so are its traffic managers. Its actors stay."""
-        self.managers = {port: manager for port, manager in self.managers.items() if manager[2] != connection.number}
+        self.managers.left(connection.number)
 
     # for methods
 
