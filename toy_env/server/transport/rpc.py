@@ -1,6 +1,7 @@
 """MessagePack-RPC over TCP: bytes to requests, replies to bytes. Knows no method.
 
-Requests of one connection are answered in their order, but for those that a service lets pass a held one. What is not MessagePack-RPC closes that connection and touches no other.
+Requests of one connection are answered in their order, but for those that a service lets pass a held one. What is not MessagePack-RPC
+closes that connection and touches no other.
 """
 
 import itertools
