@@ -23,7 +23,7 @@ from carla_rl.types import Needs
 __all__ = ["Networks", "make_controller", "make_policy", "make_simulator"]
 
 SIMULATORS = {"toy": "toy_env.simulator:ToySimulator"}
-KERNELS = {"toy": ("toy_env.compiled:is_on_disk", "toy_env.kernel:tick")}
+KERNELS = {"toy": ("carla_rl.world.compiled:is_on_disk", "toy_env.kernel:tick")}
 SERVERS = {"toy": "toy_env.server.server:serve"}
 SERVING = {"toy": "toy_env.server.testing:serving"}
 DRAWINGS = {"toy": "toy_env.render"}

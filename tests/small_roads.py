@@ -17,8 +17,8 @@ from carla_rl.roads.route import Route
 from carla_rl.roads.spatial import build_index
 from carla_rl.scenario.model import Episode, Rules, Scenario, ScriptedActor, Traffic
 from carla_rl.types import Control, Needs
+from carla_rl.world.state import Role
 from toy_env.simulator import ToySimulator
-from toy_env.state import Role
 
 LIMIT = 10.0
 HALF_WIDTH = 1.75

@@ -7,10 +7,10 @@ by what stands at the entry, then straight on before turning left, then first co
 import numpy as np
 
 from carla_rl.roads.network import Right
-from toy_env.compiled import inline_rule, rule
-from toy_env.signals import GREEN, YELLOW, light_state
-from toy_env.state import Record
-from toy_env.town import Town
+from carla_rl.world.compiled import inline_rule, rule
+from carla_rl.world.signals import GREEN, YELLOW, light_state
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
 
 SIGNAL = int(Right.SIGNAL)
 STOP = int(Right.STOP)

@@ -1,19 +1,17 @@
 """One tick of a world, and of many: the rule book's table of contents. Every env is advanced by one thread and reads no other env."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.geometry import wrap
-from carla_rl.types import TICK_S, Ending, Infraction
-from toy_env import contact, criteria, playing, spawn, traffic, walkers
-from toy_env.compiled import inline_rule, kernel, rule
-from toy_env.crossings import pass_lines
-from toy_env.events import NOBODY, record
-from toy_env.progress import find_lane, find_marks, project
-from toy_env.state import Record, Role, Worlds
-from toy_env.town import Town
+from carla_rl.types import TICK_S
+from carla_rl.world import contact, playing
+from carla_rl.world.compiled import inline_rule, kernel, rule
+from carla_rl.world.following import DECIDE_TICKS
+from carla_rl.world.judging import account, judge, locate
+from carla_rl.world.state import Record, Role, Worlds
+from carla_rl.world.town import Town
+from toy_env import spawn, traffic, walkers
 from toy_env.vehicle import VehicleParameters, bicycle, follow
 
 TRAFFIC = int(Role.TRAFFIC)
@@ -26,14 +24,6 @@ JAM_TICKS = 600
 """A vehicle that stands in a junction for 30 s is taken elsewhere: it is in a jam that rules do not solve."""
 STUCK_TICKS = 2400
 """So is one that stands anywhere for 120 s."""
-
-NONE = int(Ending.NONE)
-COMPLETED = int(Ending.COMPLETED)
-DEVIATED = int(Ending.ROUTE_DEVIATION)
-BLOCKED = int(Ending.VEHICLE_BLOCKED)
-ENDED_BY_INFRACTION = int(Ending.INFRACTION)
-TIMEOUT = int(Ending.ROUTE_TIMEOUT)
-KINDS = len(Infraction)
 
 
 @inline_rule
@@ -66,7 +56,7 @@ def is_lost(world: Record, me: Record) -> bool:
 def move_traffic(town: Town, world: Record, actors: Record) -> None:
     """Vehicles decide, then all move, so that the order of slots does not matter within a tick."""
     for k in range(world.vehicles):
-        if actors[k].kind != 0 and (world.tick + k) % traffic.DECIDE_TICKS == 0:
+        if actors[k].kind != 0 and (world.tick + k) % DECIDE_TICKS == 0:
             traffic.decide(town, world, actors, k)
     for k in range(world.vehicles):
         me = actors[k]
@@ -97,41 +87,6 @@ def move_walkers(town: Town, world: Record, actors: Record) -> None:
                 spawn.spawn_walker(town, world, actors, k)
 
 
-@inline_rule
-def locate(town: Town, points: Record, marks: Record, world: Record) -> float:
-    """Set the ego's place on route, lanes and before junctions; m beyond the edge of the nearest lane."""
-    project(points, world)
-    find_marks(points, marks, town, world)
-    return float(find_lane(points, town, world))
-
-
-@inline_rule
-def judge(town: Town, points: Record, world: Record, actors: Record, events: Record, counts: Record, beyond_m: float) -> None:
-    """All criteria after a tick, and the ending. Where several end the episode in one tick the order is that of the code."""
-    completed = criteria.complete(points, world)
-    criteria.keep_lanes(town, points, world, events, counts, beyond_m)
-    pass_lines(town, world, events, counts)
-    criteria.keep_pace(world, actors, events, counts)
-    ending = NONE
-    if criteria.keep_route(points, world):
-        record(world, events, counts, criteria.ROUTE_DEVIATION, NOBODY, 0.0)
-        ending = DEVIATED
-    if criteria.is_blocked(world) and ending == NONE:
-        record(world, events, counts, criteria.VEHICLE_BLOCKED, NOBODY, 0.0)
-        ending = BLOCKED
-    if ending == NONE and world.ends_on != 0:
-        for kind in range(KINDS):
-            if counts[kind] > 0 and (world.ends_on >> kind) & 1:
-                ending = ENDED_BY_INFRACTION
-    if ending == NONE and completed:
-        ending = COMPLETED
-    if criteria.is_late(points, world) and ending == NONE:
-        record(world, events, counts, criteria.ROUTE_TIMEOUT, NOBODY, 0.0)
-        ending = TIMEOUT
-    world.ending = ending
-    world.driving = ending == NONE
-
-
 @kernel
 def tick(
     envs: NDArray[np.int64],
@@ -157,8 +112,6 @@ def tick(
         drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
         world.tick += 1
         contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
-        dx, dy = world.x - old_x, world.y - old_y
-        world.driven += math.sqrt(dx * dx + dy * dy)
-        world.acceleration = (world.speed - old_speed) / TICK_S
+        account(world, old_x, old_y, old_speed)
         beyond_m = locate(town, points, marks, world)
         judge(town, points, world, actors, events, counts, beyond_m)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.scenario.model import Weather
 from carla_rl.types import CameraSpec, Ego, Scene
+from carla_rl.world.state import Worlds
+from carla_rl.world.views import ego
 from toy_env.render import Renderer, atmosphere
-from toy_env.state import Worlds
-from toy_env.views import ego
 
 
 class Pictures:

@@ -17,16 +17,17 @@ from carla_rl.interfaces import Arrays, SimulatorInfo
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.scenario.model import Episode
 from carla_rl.types import TICK_S, Control, Event, Ints, Needs, Observation, Scene, SimulatorKind, Step
-from toy_env import events, views
-from toy_env.compiled import Bound, Threads
-from toy_env.criteria import COMPLETE_M, COMPLETE_SHARE
+from carla_rl.world import events, views
+from carla_rl.world.compiled import Bound, Threads
+from carla_rl.world.criteria import COMPLETE_M, COMPLETE_SHARE
+from carla_rl.world.opening import check_start, write
+from carla_rl.world.routes import RoutePool
+from carla_rl.world.scripted import Compiled, ScriptPool, rows_for, unplayable
+from carla_rl.world.state import allocate, grown
+from carla_rl.world.town import Town, survey
 from toy_env.kernel import tick
-from toy_env.reset import check_start, start, write
-from toy_env.routes import RoutePool
-from toy_env.scripted import Compiled, ScriptPool, rows_for, unplayable
+from toy_env.reset import start
 from toy_env.snapshot import packed, unpacked
-from toy_env.state import allocate, grown
-from toy_env.town import Town, survey
 from toy_env.traffic import PARAMETERS
 from toy_env.vehicle import VehicleModel
 
@@ -128,12 +129,12 @@ class ToySimulator:
             place = self._routes.add(episode.route, network.roads)
             prepared.append((place, self._scripts.get(episode, network, self._routes)))
         self._make_room(episodes, [scripts for _, scripts in prepared])
-        moved = False
+        moved, size = False, (self._vehicle.half_length, self._vehicle.half_width)
         for env, episode, (place, scripts) in zip(envs, episodes, prepared, strict=True):
             before, self._episodes[env] = self._episodes[env], episode
             moved = moved or before is None or before.scenario.town != episode.scenario.town
             self._town_of[env] = self._towns[episode.scenario.town].number
-            write(self._worlds.world, env, episode, place, scripts, self._vehicle)
+            write(self._worlds.world, env, episode, place, scripts, size)
             if len(scripts.scripts):
                 self._worlds.scripts[env, : len(scripts.scripts)] = rows_for(scripts, episode.start_m)
                 self._worlds.parts[env, : len(scripts.parts)] = scripts.parts

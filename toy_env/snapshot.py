@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
 from carla_rl.interfaces import Arrays
-from toy_env.state import Worlds
+from carla_rl.world.state import Worlds
 
 LAYOUT = "layout"
 """Beside the arrays: a digest of their records, so that bytes of another version are never taken for ours."""

@@ -5,16 +5,15 @@ import math
 import numpy as np
 
 from carla_rl.types import ObjectKind
-from toy_env.compiled import rule
-from toy_env.paths import put
-from toy_env.rng import mix, pick, uniform
-from toy_env.state import Record, Role
-from toy_env.town import BLOCK_M, Town
+from carla_rl.world.compiled import rule
+from carla_rl.world.paths import put
+from carla_rl.world.rng import pick
+from carla_rl.world.slots import NONE, TRAFFIC, draw, fresh, has_room
+from carla_rl.world.state import Record, Role
+from carla_rl.world.town import BLOCK_M, Town
 
 VEHICLE = int(ObjectKind.VEHICLE)
 PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
-NONE = int(ObjectKind.NONE)
-TRAFFIC = int(Role.TRAFFIC)
 WALKER = int(Role.WALKER)
 
 RESET_RING_M = (12.0, 100.0)
@@ -23,12 +22,8 @@ RECYCLE_RING_M = (60.0, 110.0)
 """Distance from the ego of an actor that is put back."""
 LOST_M = 120.0
 """An actor farther from the ego is put back."""
-ROOM_M = 3.0
-"""Between two actors that are put somewhere, on top of their half lengths."""
 START_MPS = 5.0
-"""Vehicles are at most so fast at a reset: who follows at ROOM_M can still stop."""
-LANE_M = 2.5
-"""Who is less to the side is on the same lane."""
+"""Vehicles are at most so fast at a reset: who follows at `slots.ROOM_M` can still stop."""
 RECYCLE_ROOM_S = 1.0
 """A vehicle that is put back into moving traffic keeps so much more room, at the speed limit, and moves with it."""
 RECYCLE_SHARE = 0.8
@@ -70,30 +65,6 @@ def draw_place(town: Town, seed: np.uint64, number: int, x: float, y: float, out
 
 
 @rule
-def has_room(world: Record, actors: Record, j: int, along_m: float) -> bool:
-    """Whether actor j, where it is, has ROOM_M around it, and `along_m` m before and behind it on its lane. Heights are not looked at."""
-    me = actors[j]
-    c, s = math.cos(me.yaw), math.sin(me.yaw)
-    for k in range(world.actors):
-        if k == j or actors[k].kind == NONE:
-            continue
-        lengths = me.half_length + actors[k].half_length
-        dx, dy = actors[k].x - me.x, actors[k].y - me.y
-        if dx * dx + dy * dy < (lengths + ROOM_M) * (lengths + ROOM_M):
-            return False
-        if abs(dy * c - dx * s) < LANE_M and abs(dx * c + dy * s) < lengths + along_m:
-            return False
-    return True
-
-
-@rule
-def draw(actor: Record) -> float:
-    """The next number of the actor's own stream, in [0, 1)."""
-    actor.draws += 1
-    return float(uniform(actor.seed, actor.draws))
-
-
-@rule
 def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, outer: float, room_s: float, aside: float) -> bool:
     """Put actor j on a free place between `inner` and `outer` m from the ego; `aside` m beyond the right edge of the road if positive.
 
@@ -114,18 +85,6 @@ def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, 
         if inner <= away <= outer and has_room(world, actors, j, along_m):
             return True
     return False
-
-
-@rule
-def fresh(world: Record, me: Record) -> None:
-    """Make a slot a new actor, nowhere yet: another id and another stream of numbers."""
-    me.seed = mix(me.seed, me.draws)
-    me.draws = 0
-    me.id = world.next_id
-    world.next_id += 1
-    me.entry, me.entry_m, me.held, me.stop_done, me.still_ticks = -1, 0.0, False, -1, 0
-    me.acceleration, me.brake_until = 0.0, 0
-    me.hit_tick, me.stuck_tick = -1, -1
 
 
 @rule

@@ -1,38 +1,26 @@
 """Vehicles that follow lanes: what they decide and how they move. Knows neither where they come from nor what a collision is.
 
-The law of following is the Intelligent Driver Model (Treiber, Hennecke and Helbing 2000). A vehicle decides every DECIDE_TICKS,
-each at its own tick, and keeps its acceleration in between: its reaction time.
+The law of following is that of `carla_rl.world.following`. A vehicle decides every DECIDE_TICKS, each at its own tick.
 """
 
 import math
 
 from carla_rl.types import TICK_S, ObjectKind
-from toy_env.compiled import inline_rule
+from carla_rl.world.compiled import inline_rule
+from carla_rl.world.following import DECIDE_TICKS, HARDEST_BRAKE, IDM_ACCEL, IDM_BRAKE, IDM_ROOM_M, SCRIPT_BRAKE, SLOW_MPS, idm
+from carla_rl.world.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M, gap_on_path, next_lane, put
+from carla_rl.world.state import Record, Role
+from carla_rl.world.town import BEND_BRAKE, STRAY_M, Town
 from toy_env.junctions import must_wait
-from toy_env.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M, gap_on_path, next_lane, put
-from toy_env.state import Record, Role
-from toy_env.town import BEND_BRAKE, STRAY_M, Town
 
-IDM_ACCEL = 2.0
-"""m/s^2."""
-IDM_BRAKE = 2.5
-"""m/s^2, comfortable."""
-IDM_ROOM_M = 2.0
-"""m between bumpers at rest."""
-HARDEST_BRAKE = 8.0
-"""m/s^2."""
 PEDESTRIAN_ROOM_M = 1.5
 """m kept before pedestrians on top of IDM_ROOM_M."""
-DECIDE_TICKS = 4
 CATCH_UP_S = 0.4
 """A vehicle that is too fast for the road ahead gets down to its wish in about this time,"""
 LEAD_S = 0.5
 """and so it begins this much earlier."""
 STOP_LINE_M = 1.0
 """m before the stop line at which vehicles come to rest."""
-SLOW_MPS = 0.1
-SCRIPT_BRAKE = 6.0
-"""m/s^2 of a vehicle that a script lets brake hard."""
 
 PARAMETERS = {
     "law": "IDM",
@@ -46,19 +34,6 @@ PARAMETERS = {
 
 PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
 TRAFFIC = int(Role.TRAFFIC)
-
-
-@inline_rule
-def idm(speed: float, wish: float, gap: float, lead_speed: float, headway: float) -> float:
-    """Acceleration in m/s^2 of a vehicle that wishes to go `wish` m/s and follows something `gap` m ahead of its bumper."""
-    ratio = speed / max(wish, 0.5)
-    ratio *= ratio
-    free = 1.0 - ratio * ratio
-    if gap >= CLEAR:
-        return max(IDM_ACCEL * free, -HARDEST_BRAKE)
-    keep = IDM_ROOM_M + max(0.0, speed * headway + speed * (speed - lead_speed) / (2.0 * math.sqrt(IDM_ACCEL * IDM_BRAKE)))
-    near = keep / max(gap, 0.1)
-    return max(IDM_ACCEL * (free - near * near), -HARDEST_BRAKE)
 
 
 @inline_rule

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from carla_rl.types import TICK_S
-from toy_env.compiled import inline_rule
+from carla_rl.world.compiled import inline_rule
 
 
 class VehicleParameters(NamedTuple):

@@ -4,12 +4,13 @@ import math
 
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S
-from toy_env.compiled import rule
-from toy_env.paths import put
-from toy_env.rng import uniform
-from toy_env.spawn import KERB_M, NONE
-from toy_env.state import Record
-from toy_env.town import Town
+from carla_rl.world.compiled import rule
+from carla_rl.world.paths import put
+from carla_rl.world.rng import uniform
+from carla_rl.world.slots import NONE
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
+from toy_env.spawn import KERB_M
 
 WALK = 0
 WAIT = 1

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
-from toy_env.compiled import PARALLEL_FROM, Bound, Threads, is_on_disk, rule
+from carla_rl.world.compiled import PARALLEL_FROM, Bound, Threads, is_on_disk, rule
 
 
 @rule

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from small_roads import crossing, episode, pedals, route, started
 
 from carla_rl.types import SIGHT_M, LightState
-from toy_env.signals import phase_state
+from carla_rl.world.signals import phase_state
 
 
 def test_a_phase_is_ten_seconds_green_three_yellow_two_red() -> None:

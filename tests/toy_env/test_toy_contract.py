@@ -44,7 +44,7 @@ class TestToySimulator(RestorableContract):
     def test_many_envs_on_one_or_two_threads_give_the_same_bits_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         if numba.config.NUMBA_NUM_THREADS < 2:
             pytest.skip("needs two threads")
-        monkeypatch.setattr("toy_env.compiled.PARALLEL_FROM", 2)
+        monkeypatch.setattr("carla_rl.world.compiled.PARALLEL_FROM", 2)
         count = 20
         order = [EPISODES[k % 5] for k in range(count)]
         results = []

@@ -8,8 +8,8 @@ from small_roads import LIMIT, Lane, build, crossing, episode, pedals, put_ego, 
 
 from carla_rl.roads.network import Right, RoadNetwork
 from carla_rl.scenario.model import Traffic
+from carla_rl.world.following import IDM_ACCEL, IDM_ROOM_M, idm
 from toy_env.simulator import ToySimulator
-from toy_env.traffic import IDM_ACCEL, IDM_ROOM_M, idm
 
 STRAIGHT = straight()
 

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from toy_env.compiled import inline_rule
+from carla_rl.world.compiled import inline_rule
 from toy_env.render.ground import COARSE, OFFSETS, TEXEL_M, TILE, TILE_BITS
 from toy_env.render.palette import GROUND, MIX, Ground
 from toy_env.render.sky import GAIN, HAZE, HAZE_START, HORIZON, SUN, ZENITH

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from toy_env.compiled import inline_rule
+from carla_rl.world.compiled import inline_rule
 
 GROUND_HIT, NOTHING_HIT = -1, -2
 """Instead of a face; faces are numbered as in `surfaces`."""

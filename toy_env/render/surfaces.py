@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from toy_env.compiled import inline_rule
+from carla_rl.world.compiled import inline_rule
 from toy_env.render.solids import NEAR_M, box_face, clip_and_project, first_pixel
 
 CAMERA = 14

@@ -17,11 +17,11 @@ import numpy as np
 from carla_rl.errors import UsageError
 from carla_rl.geometry import to_carla
 from carla_rl.roads.network import LaneKind, RoadNetwork
+from carla_rl.world.town import Town, survey
 from toy_env.server.layouts.values import Rotation, Transform, Vector
 from toy_env.server.nav_mesh import nav_mesh, nav_name
 from toy_env.server.world.lines import Sign, signs_of
 from toy_env.server.world.scenery import Surroundings
-from toy_env.town import Town, survey
 from toy_env.towns import TOWNS, load_town
 
 OPENDRIVE_MAP = "OpenDriveMap"

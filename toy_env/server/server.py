@@ -12,7 +12,7 @@ from carla_rl.errors import UsageError
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import load_suite
-from toy_env.compiled import is_on_disk
+from carla_rl.world.compiled import is_on_disk
 from toy_env.server.blueprints import Catalogue
 from toy_env.server.errors import Refused
 from toy_env.server.faults import CRASH_EXIT, read_faults

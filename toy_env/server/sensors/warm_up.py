@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from toy_env.compiled import is_on_disk
+from carla_rl.world.compiled import is_on_disk
 from toy_env.render.boxes import place_parts
 from toy_env.render.developing import develop_colours, develop_depth, develop_labels
 from toy_env.render.labelled_rays import label

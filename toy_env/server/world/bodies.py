@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toy_env.state import aligned
+from carla_rl.world.state import aligned
 
 BODY = np.dtype(
     [

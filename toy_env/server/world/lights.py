@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from carla_rl.geometry import to_carla
 from carla_rl.types import LightState
-from toy_env.compiled import Bound, kernel
+from carla_rl.world.compiled import Bound, kernel
+from carla_rl.world.state import aligned
 from toy_env.server.layouts.values import Box, Description, Rotation, Transform, Vector
 from toy_env.server.world.actors import Actor
 from toy_env.server.world.lines import TRIGGER_HALF_HEIGHT_M, TRIGGER_M, Line, light_lines
 from toy_env.server.world.programme import GREEN, RED, YELLOW, Programme
 from toy_env.server.world.world import World
-from toy_env.state import aligned
 
 LIGHT = "traffic.traffic_light"
 ALONG_RAD = 0.6

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.geometry import boxes_overlap, wrap
-from toy_env.compiled import inline_rule, kernel, rule
-from toy_env.paths import nearest_sample
-from toy_env.state import Record
-from toy_env.town import Town
+from carla_rl.world.compiled import inline_rule, kernel, rule
+from carla_rl.world.paths import nearest_sample
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
 from toy_env.vehicle import VehicleParameters, arc, follow, pull
 
 

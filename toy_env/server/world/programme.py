@@ -1,6 +1,7 @@
 """The programme of the traffic lights: each junction goes through its phases, each phase is green, then yellow, then all is red.
 
-The default times are those of the simulator (`toy_env.signals`). A *controller* is one phase of one junction, as in CARLA. Knows no actors.
+The default times are those of the simulator (`carla_rl.world.signals`). A *controller* is one phase of one junction, as in CARLA.
+Knows no actors.
 """
 
 import math
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.types import TICK_S
-from toy_env.signals import ALL_RED_TICKS, GREEN_TICKS, YELLOW_TICKS
+from carla_rl.world.signals import ALL_RED_TICKS, GREEN_TICKS, YELLOW_TICKS
 
 RED, YELLOW, GREEN, OFF, UNKNOWN = range(5)
 """As CARLA numbers the states of a light."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.geometry import boxes_overlap, from_carla
-from toy_env.compiled import Bound
+from carla_rl.world.compiled import Bound
 from toy_env.server.blueprints import FLOAT, INT, Blueprint, Catalogue
 from toy_env.server.errors import Refused
 from toy_env.server.layouts import Layouts

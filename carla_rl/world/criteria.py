@@ -10,10 +10,10 @@ import numpy as np
 
 from carla_rl.geometry import wrap
 from carla_rl.types import TICK_S, Ending, Infraction
-from toy_env.compiled import inline_rule, rule
-from toy_env.events import NOBODY, record
-from toy_env.state import Record
-from toy_env.town import Town
+from carla_rl.world.compiled import inline_rule, rule
+from carla_rl.world.events import NOBODY, record
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
 
 COMPLETE_SHARE = 0.99
 COMPLETE_M = 10.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
 from carla_rl.roads.network import LaneKind, RoadNetwork, Roads
-from toy_env.state import aligned
+from carla_rl.world.state import aligned
 
 LATERAL_ACCEL = 2.5
 """m/s^2: how fast traffic takes a bend."""

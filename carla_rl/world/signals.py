@@ -3,10 +3,10 @@
 import numpy as np
 
 from carla_rl.types import LightState
-from toy_env.compiled import inline_rule
-from toy_env.rng import pick
-from toy_env.state import Record
-from toy_env.town import Town
+from carla_rl.world.compiled import inline_rule
+from carla_rl.world.rng import pick
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
 
 GREEN_TICKS = 200
 """10 s."""

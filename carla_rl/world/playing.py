@@ -9,12 +9,12 @@ from carla_rl.geometry import to_local
 from carla_rl.scenario.behaviours import arrives_within, crossing_pace, flow_gap, has_let_by, runner_speed, steps_out
 from carla_rl.scenario.script import Appears, Cue, Law
 from carla_rl.types import TICK_S, Infraction
-from toy_env.compiled import rule
-from toy_env.contact import remember, stands_hit
-from toy_env.events import NOBODY, record
-from toy_env.scripted import NOISE, Phase, State
-from toy_env.spawn import NONE, draw
-from toy_env.staging import (
+from carla_rl.world.compiled import rule
+from carla_rl.world.contact import remember, stands_hit
+from carla_rl.world.events import NOBODY, record
+from carla_rl.world.scripted import NOISE, Phase, State
+from carla_rl.world.slots import NONE, draw
+from carla_rl.world.staging import (
     APPEAR_ROOM_M,
     CLOSE_ROOM_M,
     SCRIPTED,
@@ -26,9 +26,9 @@ from toy_env.staging import (
     finish,
     straighten,
 )
-from toy_env.state import Record
-from toy_env.town import Town
-from toy_env.ways import AGAIN, ARRIVES, GONE, KEEPS, LEADS, PACED, move
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
+from carla_rl.world.ways import AGAIN, ARRIVES, GONE, KEEPS, LEADS, PACED, move
 
 SCENARIO_TIMEOUT = np.int64(Infraction.SCENARIO_TIMEOUT)
 YIELD_EMERGENCY = np.int64(Infraction.YIELD_EMERGENCY)
@@ -81,13 +81,13 @@ def cue_comes(world: Record, part: Record, s: float) -> bool:
 
 
 @rule
-def fill(town: Town, points: Record, world: Record, actors: Record, parts: Record, first: int) -> None:
+def fill(points: Record, world: Record, actors: Record, parts: Record, first: int) -> None:
     """Put a flow's vehicles all along its path, from its end to its source, none into a junction."""
     head = parts[first]
     s = points[head.path + head.path_points - 1].s - 1.0
     while s > head.start_s and head.turn < head.members:
         part = parts[first + head.turn]
-        if appear(town, points, world, actors, part, s, APPEAR_ROOM_M):
+        if appear(points, world, actors, part, s, APPEAR_ROOM_M):
             me = actors[part.slot]
             if points[head.path + me.sample].lane != 0:
                 me.kind, me.role, part.state = NONE, GONE, AWAY
@@ -99,34 +99,34 @@ def fill(town: Town, points: Record, world: Record, actors: Record, parts: Recor
 
 
 @rule
-def feed(town: Town, points: Record, world: Record, actors: Record, parts: Record, first: int) -> None:
+def feed(points: Record, world: Record, actors: Record, parts: Record, first: int) -> None:
     """Let the next vehicle of a flow begin when the one before it is far enough."""
     head = parts[first]
     if head.filled:
         head.filled = False
-        fill(town, points, world, actors, parts, first)
+        fill(points, world, actors, parts, first)
     following = parts[first + head.turn]
     before = parts[first + (head.turn + head.members - 1) % head.members]
     if following.state != AWAY or (before.state == MOVES and actors[before.slot].s < head.start_s + head.gap):
         return
-    if appear(town, points, world, actors, following, head.start_s, APPEAR_ROOM_M):
+    if appear(points, world, actors, following, head.start_s, APPEAR_ROOM_M):
         set_off(world, actors[following.slot], following)
         head.gap = flow_gap(head.gap_low, head.gap_high, draw(actors[following.slot]))
         head.turn = (head.turn + 1) % head.members
 
 
 @rule
-def comes_on(town: Town, points: Record, world: Record, actors: Record, script: Record, part: Record) -> None:
+def comes_on(points: Record, world: Record, actors: Record, script: Record, part: Record) -> None:
     """Let a part that is away appear, if it is time and there is room."""
     if part.appears == UNLESS_LED and script.led:
         part.state = DONE
     elif part.appears == EARLY or (script.phase == PLAYING and (part.appears != AT_CUE or cue_comes(world, part, part.start_s))):
         close = part.appears == EARLY or part.appears == AT_CUE
-        appear(town, points, world, actors, part, part.start_s, CLOSE_ROOM_M if close else APPEAR_ROOM_M)
+        appear(points, world, actors, part, part.start_s, CLOSE_ROOM_M if close else APPEAR_ROOM_M)
 
 
 @rule
-def play_part(town: Town, points: Record, world: Record, actors: Record, script: Record, parts: Record, row: int) -> None:
+def play_part(points: Record, world: Record, actors: Record, script: Record, parts: Record, row: int) -> None:
     """One tick of a part."""
     part = parts[row]
     playing = script.phase == PLAYING
@@ -136,13 +136,13 @@ def play_part(town: Town, points: Record, world: Record, actors: Record, script:
         return
     me = actors[part.slot]
     if part.members > 0 and playing and cue_comes(world, part, part.start_s):
-        feed(town, points, world, actors, parts, row)
+        feed(points, world, actors, parts, row)
     pushes = part.law == KEEPS or row == script.yields
     if playing and pushes and part.members >= 0 and (world.tick - script.begun) % CLEAR_EVERY == 0:
-        clear_way(town, points, world, actors, part)
+        clear_way(points, world, actors, part)
     if part.state == AWAY:
         if part.members == 0:
-            comes_on(town, points, world, actors, script, part)
+            comes_on(points, world, actors, script, part)
         if part.state != STANDS:
             return
     if me.role != SCRIPTED:
@@ -194,7 +194,7 @@ def play(town: Town, points: Record, world: Record, actors: Record, scripts: Rec
         if script.phase == WAITING and world.begun and world.s >= script.trigger_s:
             begin(town, world, actors, script)
         for row in range(script.part_first, script.part_end):
-            play_part(town, points, world, actors, script, parts, row)
+            play_part(points, world, actors, script, parts, row)
         if script.blocked_lane >= 0 and script.beside >= 0 and world.begun and world.tick % CLEAR_EVERY == 0:
             change_over(town, world, actors, script)
         if script.phase != PLAYING:

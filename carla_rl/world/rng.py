@@ -5,7 +5,7 @@ The mix is SplitMix64's finalizer (Steele, Lea and Flood 2014). Knows nothing of
 
 import numpy as np
 
-from toy_env.compiled import inline_rule
+from carla_rl.world.compiled import inline_rule
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_A = np.uint64(0xBF58476D1CE4E5B9)

@@ -11,11 +11,11 @@ import numpy as np
 from carla_rl.geometry import to_local, wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import Infraction
-from toy_env.compiled import inline_rule, rule
-from toy_env.events import record
-from toy_env.signals import RED, light_state
-from toy_env.state import Record
-from toy_env.town import Town
+from carla_rl.world.compiled import inline_rule, rule
+from carla_rl.world.events import record
+from carla_rl.world.signals import RED, light_state
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
 
 STOP = int(Right.STOP)
 RED_LIGHT = np.int64(Infraction.RED_LIGHT)

@@ -12,9 +12,9 @@ import numpy as np
 
 from carla_rl.geometry import boxes_overlap
 from carla_rl.types import TICK_S, Infraction, ObjectKind
-from toy_env.compiled import inline_rule, rule
-from toy_env.events import record
-from toy_env.state import Record, Role
+from carla_rl.world.compiled import inline_rule, rule
+from carla_rl.world.events import record
+from carla_rl.world.state import Record, Role
 
 CLEAR_TICKS = 100
 """5 s."""

@@ -3,10 +3,10 @@
 import math
 
 from carla_rl.geometry import to_local, wrap
-from toy_env.compiled import inline_rule
-from toy_env.paths import CLEAR, nearest_sample
-from toy_env.state import Record
-from toy_env.town import Town
+from carla_rl.world.compiled import inline_rule
+from carla_rl.world.paths import CLEAR, nearest_sample
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
 
 SEARCH_POINTS = 2
 """The projection is looked for so many points ahead of and behind the last one,"""

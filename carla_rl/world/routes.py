@@ -13,7 +13,7 @@ from carla_rl.roads.network import Right, Roads
 from carla_rl.roads.route import Route
 from carla_rl.scenario.script import Path
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, RoomColumn
-from toy_env.state import aligned
+from carla_rl.world.state import aligned
 
 POINT = np.dtype(
     [

@@ -6,12 +6,12 @@ from carla_rl.geometry import to_local, wrap
 from carla_rl.scenario.behaviours import arrival_speed, aside_at
 from carla_rl.scenario.script import End, Law
 from carla_rl.types import TICK_S
-from toy_env.compiled import rule
-from toy_env.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M
-from toy_env.scripted import State
-from toy_env.spawn import NONE
-from toy_env.state import Record, Role
-from toy_env.traffic import DECIDE_TICKS, HARDEST_BRAKE, SCRIPT_BRAKE, SLOW_MPS, idm
+from carla_rl.world.compiled import rule
+from carla_rl.world.following import DECIDE_TICKS, HARDEST_BRAKE, SCRIPT_BRAKE, SLOW_MPS, idm
+from carla_rl.world.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M
+from carla_rl.world.scripted import State
+from carla_rl.world.slots import NONE
+from carla_rl.world.state import Record, Role
 
 GONE = int(Role.GONE)
 AWAY, DONE = int(State.AWAY), int(State.DONE)

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.types import ROUTE_POINTS, Ego, Facts, Needs, Observation, RoomColumn, Scene, Step
-from toy_env.compiled import Bound, Threads
-from toy_env.observe import COLUMNS, TOLD, see, see_signals, tell
-from toy_env.routes import RoutePool
-from toy_env.state import Worlds
-from toy_env.town import Town
+from carla_rl.world.compiled import Bound, Threads
+from carla_rl.world.observe import COLUMNS, TOLD, see, see_signals, tell
+from carla_rl.world.routes import RoutePool
+from carla_rl.world.state import Worlds
+from carla_rl.world.town import Town
 
 ROOM_COLUMNS = len(RoomColumn)
 Groups = Sequence[tuple[Town, NDArray[np.int64]]]

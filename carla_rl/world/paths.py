@@ -8,10 +8,10 @@ import math
 import numpy as np
 
 from carla_rl.geometry import wrap
-from toy_env.compiled import inline_rule, rule
-from toy_env.rng import pick
-from toy_env.state import Record
-from toy_env.town import Town
+from carla_rl.world.compiled import inline_rule, rule
+from carla_rl.world.rng import pick
+from carla_rl.world.state import Record
+from carla_rl.world.town import Town
 
 CLEAR = 1.0e9
 """A gap where nothing stands in the way, m."""

@@ -7,15 +7,15 @@ import numpy as np
 from carla_rl.geometry import to_local
 from carla_rl.scenario.behaviours import control_noise, leads
 from carla_rl.types import TICK_S
-from toy_env.compiled import rule
-from toy_env.contact import remember
-from toy_env.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M, put
-from toy_env.rng import mix, uniform
-from toy_env.scripted import NOISE, Phase, State
-from toy_env.spawn import NONE, TRAFFIC, fresh, has_room, spawn_vehicle
-from toy_env.state import Record, Role
-from toy_env.town import Town
-from toy_env.ways import GONE, place
+from carla_rl.world.compiled import rule
+from carla_rl.world.contact import remember
+from carla_rl.world.paths import BRIDGE_M, CLEAR, SIDE_ROOM_M, put
+from carla_rl.world.rng import mix, uniform
+from carla_rl.world.scripted import NOISE, Phase, State
+from carla_rl.world.slots import NONE, TRAFFIC, fresh, has_room, send_away
+from carla_rl.world.state import Record, Role
+from carla_rl.world.town import Town
+from carla_rl.world.ways import GONE, place
 
 SCRIPTED = int(Role.SCRIPTED)
 PLAYING, OVER = int(Phase.PLAYING), int(Phase.OVER)
@@ -40,7 +40,7 @@ NOISE_STREAM = np.uint64(0xC0117)
 
 
 @rule
-def appear(town: Town, points: Record, world: Record, actors: Record, part: Record, s: float, room_m: float) -> bool:
+def appear(points: Record, world: Record, actors: Record, part: Record, s: float, room_m: float) -> bool:
     """Put a part's actor on its path at s if the ego leaves room; background traffic that stands there is put elsewhere."""
     me = actors[part.slot]
     me.kind = NONE
@@ -65,7 +65,7 @@ def appear(town: Town, points: Record, world: Record, actors: Record, part: Reco
         if other.kind != NONE and dx * dx + dy * dy < reach * reach and abs(other.z - me.z) < BRIDGE_M:
             _, across = to_local(other.x, other.y, me.x, me.y, me.yaw)
             if abs(across) < me.half_width + other.half_length + SIDE_ROOM_M:
-                spawn_vehicle(town, world, actors, k)
+                send_away(actors[k])
     part.state = STANDS
     return True
 
@@ -86,7 +86,7 @@ def disturb(world: Record, part: Record, row: int) -> None:
 
 
 @rule
-def clear_way(town: Town, points: Record, world: Record, actors: Record, part: Record) -> None:
+def clear_way(points: Record, world: Record, actors: Record, part: Record) -> None:
     """Put background traffic elsewhere that is on the way of who keeps its speed."""
     for j in range(world.vehicles):
         other = actors[j]
@@ -95,7 +95,7 @@ def clear_way(town: Town, points: Record, world: Record, actors: Record, part: R
         for k in range(part.path, part.path + part.path_points):
             dx, dy = other.x - points[k].x, other.y - points[k].y
             if dx * dx + dy * dy < WAY_M * WAY_M and abs(other.z - points[k].z) < BRIDGE_M:
-                spawn_vehicle(town, world, actors, j)
+                send_away(other)
                 break
 
 
@@ -122,7 +122,7 @@ def begin(town: Town, world: Record, actors: Record, script: Record) -> None:
             town.lanes[me.lane].junction == script.junction
             or (me.lane == world.lane and ahead > 0.0 and me.entry >= 0 and town.lanes[me.entry].junction == script.junction)
         ):
-            spawn_vehicle(town, world, actors, k)
+            send_away(actors[k])
     script.led = leader >= 0
     if leader >= 0 and script.brake_ticks > 0:
         actors[leader].brake_until = world.tick + script.brake_ticks

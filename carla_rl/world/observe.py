@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from carla_rl.geometry import wrap
 from carla_rl.roads.network import Right
 from carla_rl.types import ROUTE_POINTS, ROUTE_SPACING_M, SIGHT_M
-from toy_env.compiled import inline_rule, kernel
-from toy_env.events import share_outside
-from toy_env.routes import LINE_M
-from toy_env.signals import light_state
-from toy_env.state import Record, Worlds
-from toy_env.town import Town
+from carla_rl.world.compiled import inline_rule, kernel
+from carla_rl.world.events import share_outside
+from carla_rl.world.routes import LINE_M
+from carla_rl.world.signals import light_state
+from carla_rl.world.state import Record, Worlds
+from carla_rl.world.town import Town
 
 SIGNAL = int(Right.SIGNAL)
 STOP = int(Right.STOP)

@@ -1,4 +1,4 @@
-"""From an episode's scripts to records that kernels play. Knows nothing of how they are played, see `toy_env.playing`."""
+"""From an episode's scripts to records that kernels play. Knows nothing of how they are played, see `carla_rl.world.playing`."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from carla_rl.scenario.casting import TYPES, cast
 from carla_rl.scenario.model import Episode, Scenario
 from carla_rl.scenario.script import Noise, Part, Script
 from carla_rl.types import TICK_S, ObjectKind
-from toy_env.routes import RoutePool
-from toy_env.state import PART, SCRIPT
+from carla_rl.world.routes import RoutePool
+from carla_rl.world.state import PART, SCRIPT
 
 
 class Phase(IntEnum):

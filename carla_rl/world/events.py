@@ -3,8 +3,8 @@
 import numpy as np
 
 from carla_rl.types import Event, Infraction
-from toy_env.compiled import inline_rule, rule
-from toy_env.state import MAX_EVENTS, Record, Worlds
+from carla_rl.world.compiled import inline_rule, rule
+from carla_rl.world.state import MAX_EVENTS, Record, Worlds
 
 NOBODY = np.int64(-1)
 """The `other` of an infraction that concerns no actor. Like the kinds of a fixed type, so that `record` is compiled once."""
