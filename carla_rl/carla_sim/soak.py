@@ -43,7 +43,8 @@ class Lines:
 
     def crossed_at_red(self, poses: NDArray[np.float64], half_length: NDArray[np.float64], red: Any) -> int:
         """How many cars have gone over a line since the last call; (N, 3) x, y, yaw in degrees of all."""
-        self.red_s = np.array([before + STEP_S if actor.get_state() == red else 0.0 for before, actor in zip(self.red_s, self.lights, strict=True)])
+        is_red = np.array([actor.get_state() == red for actor in self.lights], bool)
+        self.red_s = np.where(is_red, self.red_s + STEP_S, 0.0)
         yaw = np.radians(poses[:, 2])
         front = poses[:, :2] + half_length[:, None] * np.stack([np.cos(yaw), np.sin(yaw)], 1)
         x, y, cos, sin, half, light = self.rows.T

@@ -93,7 +93,7 @@ class Server:
         self._episodes = self._read_suite()
         self._check_faults()
         self.loop = Loop()
-        self.client, self.sent_map = 0, ""
+        self.client, self.client_address, self.sent_map = 0, "", ""
         self.managers = Managers()
         self._quiet_until, self._next_tick = 0.0, 0.0
         self._rpc = RpcServer(self.loop, config.host, config.port, self, self._report)
@@ -111,6 +111,7 @@ class Server:
         methods = collect(MODULES)
         self._dispatcher = Dispatcher(methods, self.layouts, self, self._report, self._report if config.log_rpc else None)
         self.loop.every_turn(self._clock)
+        self.loop.every_turn(self._look_after)
         if self._faults.refuse_connect_s:
             self._opens_at: float | None = time.monotonic() + self._faults.refuse_connect_s
             self.loop.every_turn(self._open_late)
@@ -149,7 +150,7 @@ class Server:
 
     def answer(self, connection: Connection, request: Request) -> bytes:
         """The reply to a request."""
-        self.client = connection.number
+        self.client, self.client_address = connection.number, connection.address
         if self.managers:
             self.managers.asked(connection.number, request.method, time.monotonic())
         return self._dispatcher.answer(request)
@@ -278,6 +279,13 @@ class Server:
         step = self.world.dt if self.config.speed == "real" else FASTEST_TICK_S
         self._next_tick = max(self._next_tick + step, now)
         return self._next_tick
+
+    def _look_after(self, now: float) -> float | None:
+        """Wake traffic managers that wait for nothing."""
+        again, told = self.managers.look_after(now)
+        for sentence in told:
+            self._report(sentence)
+        return again
 
     def _open_late(self, now: float) -> float | None:
         """The fault of refused connections: they are taken when their time has come."""

@@ -51,7 +51,9 @@ class Context(Protocol):
     streams: "Streams"
     layouts: Layouts
     client: int
-    """Number of the connection that calls."""
+    """Number of the connection that calls,"""
+    client_address: str
+    """and where from."""
     sent_map: str
     """OpenDRIVE text that a client has sent last."""
     managers: "Managers"

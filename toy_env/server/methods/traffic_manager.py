@@ -26,7 +26,7 @@ def add_traffic_manager_running(context: Context, address: Any) -> bool:
     if address.__class__ is not tuple or len(address) != 2 or address[0].__class__ is not str or address[1].__class__ is not int:
         raise Malformed("an address is [host, port]")
     host, port = address
-    return context.managers.add(Manager(host, port, context.client))
+    return context.managers.add(Manager(host, port, context.client, context.client_address))
 
 
 @method("destroy_traffic_manager", "int", gives="bool")

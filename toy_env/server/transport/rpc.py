@@ -4,6 +4,7 @@ Requests of one connection are answered in their order, but for those that a ser
 closes that connection and touches no other.
 """
 
+import contextlib
 import itertools
 import selectors
 import socket
@@ -66,6 +67,10 @@ class Connection:
     def __init__(self, number: int, sock: socket.socket) -> None:
         self.number = number
         self.sock = sock
+        self.address = ""
+        """Where the client is; empty where it has already gone."""
+        with contextlib.suppress(OSError):
+            self.address = str(sock.getpeername()[0])
         self.requests: deque[Request] = deque()
         self.out = bytearray()
         self.writing = False
