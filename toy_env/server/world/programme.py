@@ -4,6 +4,7 @@ The default times are those of the simulator (`carla_rl.world.signals`). A *cont
 Knows no actors.
 """
 
+import math
 import random
 from typing import NamedTuple
 
@@ -52,7 +53,8 @@ class Programme:
             key: [i for i, own in enumerate(zip(self.junctions, self.phases, strict=True)) if own == key] for key in self.times
         }
         self._now: dict[int, tuple[int, int, float]] = {}
-        """By junction: phase, stage, seconds left of it."""
+        """By junction: phase, stage, seconds left of it, less those in `_passed`."""
+        self._passed, self._soonest = 0.0, 0.0
         for junction in sorted(set(self.junctions)):
             self._now[junction] = (0, 0, self.times[junction, 0].green)
             draw = random.Random(f"{seed} {junction}")
@@ -72,12 +74,9 @@ class Programme:
         if self.frozen:
             return
         self.elapsed += dt
-        for junction, (_, _, left) in self._now.items():
-            if left - dt > EARLY_S:
-                phase, stage, _ = self._now[junction]
-                self._now[junction] = (phase, stage, left - dt)
-            else:
-                self._pass(junction, dt)
+        self._passed += dt
+        if self._soonest - self._passed <= EARLY_S:
+            self._catch_up()
 
     def set_state(self, light: int, state: int) -> None:
         """A light's state until its junction goes on to the next stage."""
@@ -91,10 +90,19 @@ class Programme:
 
     def reset(self, junctions: set[int] | None = None) -> None:
         """Begin the cycles anew, with the times that are set; of some junctions only, if wanted."""
+        self._catch_up()
         for junction in self._now:
             if junctions is None or junction in junctions:
                 self._now[junction] = (0, 0, self.times[junction, 0].green)
                 self._show(junction)
+        self._soonest = min((left for _, _, left in self._now.values()), default=math.inf)
+
+    def _catch_up(self) -> None:
+        """Let the time that has passed pass at every junction."""
+        for junction in self._now:
+            self._pass(junction, self._passed)
+        self._passed = 0.0
+        self._soonest = min((left for _, _, left in self._now.values()), default=math.inf)
 
     def _pass(self, junction: int, seconds: float) -> None:
         """Let time pass at one junction; a cycle without any time in it stays where it is."""
