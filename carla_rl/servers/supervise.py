@@ -147,6 +147,10 @@ class SupervisedServer:
             self._process.note(f"given up: {reason}")
         self._finish(self.why())
 
+    def ended(self) -> str:
+        """See `CarlaServer`."""
+        return "" if self._process is None else self._process.ended()
+
     def why(self) -> str:
         """See `CarlaServer`."""
         process = self._process
@@ -192,4 +196,6 @@ class SupervisedServer:
         self._found = found
         process, self._process = self._process, None
         if process is not None:
+            if process.exit_code is not None:
+                process.note(f"the server {process.ended()}")
             process.end()
