@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stub_server import stub_docker, stub_launch, stub_pids
+from stub_server import first_port, stub_docker, stub_launch, stub_pids
 
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.servers import supervise
@@ -19,7 +19,7 @@ from carla_rl.servers.probe import ask_version
 from carla_rl.servers.process import members
 from carla_rl.servers.supervise import SupervisedServer
 
-FIRST = 24000
+FIRST = first_port(21_000)
 
 
 @pytest.fixture(autouse=True)
