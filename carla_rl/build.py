@@ -16,11 +16,11 @@ from typing import Any, cast
 from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.controller import make_controller
 from carla_rl.errors import UsageError
-from carla_rl.interfaces import Policy, Simulator
+from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.storage import load_network
 from carla_rl.servers.interface import CarlaServer
-from carla_rl.types import Needs
+from carla_rl.types import TICK_S, WAYPOINT_S, Needs
 
 __all__ = ["Networks", "make_carla_simulator", "make_controller", "make_policy", "make_simulator"]
 
@@ -135,6 +135,22 @@ def make_policy(policy: str | None, checkpoint: Path | None, sft: Path | None) -
 
         return load_external(policy)
     raise UsageError(f"policy {policy!r}: unknown; give {', '.join(sorted(POLICIES))} or module:Class")
+
+
+def fitting_controller(name: str, num_envs: int, policy: Policy, decision_ticks: int) -> Controller:
+    """The controller of that name for the plans of `policy`.
+
+    Raises:
+        UsageError: no such controller, or the policy plans less far ahead than it reads, or than a decision lasts.
+    """
+    controller = make_controller(name, num_envs)
+    wanted_s, plan_s = controller.shortest_plan_s(decision_ticks * TICK_S), policy.horizon * WAYPOINT_S
+    if plan_s < wanted_s - 1e-9:
+        raise UsageError(
+            f"policy {policy.name} plans {policy.horizon} waypoints, {plan_s:.2f} s, and controller {name!r} at {decision_ticks} ticks a "
+            f"decision needs {wanted_s:.2f} s; give a policy of a longer horizon, another --controller or fewer --decision-ticks"
+        )
+    return controller
 
 
 def is_compiled(name: str) -> bool:

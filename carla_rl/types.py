@@ -86,6 +86,8 @@ class Ending(IntEnum):
     """An infraction that the episode's rules make terminal (training only; the leaderboard drives on)."""
     ROUTE_TIMEOUT = 5
     """The time limit: the only truncation, the only ending that bootstraps with the value of the terminal observation."""
+    AGENT_FAILED = 6
+    """The agent's own program failed; only in results that another evaluator wrote (here it is an error of the run)."""
 
 
 class SimulatorKind(StrEnum):

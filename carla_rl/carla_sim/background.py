@@ -53,7 +53,7 @@ class Background:
     def begin(self, seed: int, points: NDArray[np.float64], world: Rows, count: int) -> tuple[NDArray[np.float64], list[str]]:
         """A new episode on a map with these spawn points (P, 4): poses (V, 4) and blueprints (V,) of at most `count` vehicles to spawn."""
         self._draw = np.random.default_rng([seed, STREAM])
-        self._points, self._vehicles = points, int(world["vehicles"])
+        self._points, self._vehicles, self._slots = points, int(world["vehicles"]), np.zeros(0, np.int64)
         chosen = self._free(world, np.zeros(0, ACTOR), RESET_RING_M)[:count]
         models = [MODELS[int(number)] for number in self._draw.integers(0, len(MODELS), len(chosen))]
         return points[chosen], models

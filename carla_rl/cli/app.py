@@ -14,6 +14,7 @@ from carla_rl.cli import (
     commands_demo,
     commands_doctor,
     commands_evaluate,
+    commands_import,
     commands_ladder,
     commands_pictures,
     commands_results,
@@ -62,6 +63,7 @@ app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluat
 app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("settings", rich_help_panel="Closed loop")(commands_settings.settings)
 app.command("runs", rich_help_panel="Results")(commands_runs.runs)
+app.command("import-results", rich_help_panel="Results")(commands_import.import_results)
 app.command("scores", rich_help_panel="Results")(commands_compare.scores)
 app.command("compare", rich_help_panel="Results")(commands_compare.compare)
 app.command("ladder", rich_help_panel="Results")(commands_ladder.ladder)

@@ -12,10 +12,10 @@ import typer
 from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER
-from carla_rl.build import make_policy
+from carla_rl.build import fitting_controller, make_policy
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stdout
-from carla_rl.cli.setup import Bank, fitting_controller, make_bank
+from carla_rl.cli.setup import Bank, make_bank
 from carla_rl.cli.tables import number, offline_table, percent
 from carla_rl.errors import RunFailure
 from carla_rl.offline import evaluate_offline

@@ -7,11 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
-from carla_rl.build import Networks, make_expert, make_policy, map_folders
+from carla_rl.build import Networks, fitting_controller, make_expert, make_policy, map_folders
 from carla_rl.cli.carla import CARLA, CarlaOptions, make_carla, map_files
 from carla_rl.cli.console import print_json, stdout
 from carla_rl.cli.evaluation import EvaluationRequest, StoppedEvaluation
-from carla_rl.cli.setup import fitting_controller
 from carla_rl.interfaces import Policy
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode

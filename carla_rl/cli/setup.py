@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carla_rl.agent import Agent
-from carla_rl.build import Networks, is_compiled, make_controller, make_expert, make_policy, make_simulator, map_folders
+from carla_rl.build import Networks, fitting_controller, is_compiled, make_expert, make_policy, make_simulator, map_folders
 from carla_rl.cli.carla import CARLA, CarlaOptions, make_carla, map_files
 from carla_rl.cli.console import stderr
 from carla_rl.errors import UsageError
 from carla_rl.evaluate import Parts
-from carla_rl.interfaces import Controller, Policy, Simulator
+from carla_rl.interfaces import Policy, Simulator
 from carla_rl.records.run import PolicyRecord, SuiteRecord
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import Suite, load_suite
-from carla_rl.types import TICK_S, WAYPOINT_S, Needs
+from carla_rl.types import Needs
 from carla_rl.warm_up import warm_up
 
 NO_SERVERS = CarlaOptions()
@@ -140,22 +140,6 @@ def make_drive(
     controller = fitting_controller(agent.controller, bank.simulator.num_envs, policy, agent.decision_ticks)
     parts = Parts(bank.simulator, policy, controller, reference, agent.decision_ticks)
     return Drive(bank, parts, policy_record(policy, agent.checkpoint))
-
-
-def fitting_controller(name: str, num_envs: int, policy: Policy, decision_ticks: int) -> Controller:
-    """The controller of that name for the plans of `policy`.
-
-    Raises:
-        UsageError: no such controller, or the policy plans less far ahead than it reads, or than a decision lasts.
-    """
-    controller = make_controller(name, num_envs)
-    wanted_s, plan_s = controller.shortest_plan_s(decision_ticks * TICK_S), policy.horizon * WAYPOINT_S
-    if plan_s < wanted_s - 1e-9:
-        raise UsageError(
-            f"policy {policy.name} plans {policy.horizon} waypoints, {plan_s:.2f} s, and controller {name!r} at {decision_ticks} ticks a "
-            f"decision needs {wanted_s:.2f} s; give a policy of a longer horizon, another --controller or fewer --decision-ticks"
-        )
-    return controller
 
 
 def policy_record(policy: Policy, checkpoint: Path | None) -> PolicyRecord:

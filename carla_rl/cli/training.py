@@ -14,10 +14,10 @@ import torch
 from pydantic import Field
 
 from carla_rl.agent import Agent
-from carla_rl.build import make_controller, make_expert
+from carla_rl.build import fitting_controller, make_controller, make_expert
 from carla_rl.cli.console import progress, stderr
 from carla_rl.cli.heads import make_heads
-from carla_rl.cli.setup import Bank, fitting_controller, make_bank, policy_record
+from carla_rl.cli.setup import Bank, make_bank, policy_record
 from carla_rl.config import Config
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import Parts, drive

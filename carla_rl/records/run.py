@@ -141,9 +141,9 @@ class RunDirectory:
         write_steps(path, log)
         return path
 
-    def finish(self) -> dict[str, Any]:
-        """Write the metrics.json of a complete run and return what it holds."""
-        return self._write_metrics(complete=True)
+    def finish(self, *, complete: bool = True) -> dict[str, Any]:
+        """Write the metrics.json and return what it holds; a run that lacks episodes for good is not `complete`."""
+        return self._write_metrics(complete=complete)
 
     def __enter__(self) -> Self:
         return self
@@ -168,12 +168,14 @@ def start_run(
     protocol: Mapping[str, Any],
     run_id: str | None = None,
     now: datetime | None = None,
+    code: str | None = None,
 ) -> StartedRun:
     """Make `<out>/<run_id>` with config.json and environment.json: what is known before the first episode.
 
     `kind` (EVALUATION or TRAINING) is the prefix of the run id, which is made from the time unless `run_id` gives it.
     `config` is everything that the command was told. `protocol` is what has to be the same for two runs to be comparable
-    (controller, ticks a decision, time limits ...), beyond simulator and suite.
+    (controller, ticks a decision, time limits ...), beyond simulator and suite. `code` says what drove and measured where it was not this
+    program.
 
     Raises:
         UsageError: `out` cannot be written, the run id is no plain name, or there is a run of that id already.
@@ -184,7 +186,7 @@ def start_run(
         raise UsageError(f"{path}: holds a run already; give another --run-id, or none")
     make_folder(path)
     environment = describe_environment()
-    facts = {**run_facts(simulator, suite, policy, protocol), "code": code_version(simulator.kind.value)}
+    facts = {**run_facts(simulator, suite, policy, protocol), "code": code or code_version(simulator.kind.value)}
     started = (now or datetime.now()).astimezone().isoformat(timespec="seconds")
     write_json(path / "config.json", {"format": FORMAT, "run_id": path.name, "command": kind, "started": started, "config": dict(config)})
     write_json(path / "environment.json", {"run_id": path.name, **facts, **environment})

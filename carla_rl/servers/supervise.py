@@ -101,6 +101,11 @@ class SupervisedServer:
         """The name of the last start's container, where it has one: no other is ever called so."""
         return f"carla-rl-{self.port}-{os.getpid()}-{self._number}"
 
+    @property
+    def ended(self) -> bool:
+        """See `CarlaServer`."""
+        return self._process is not None and self._process.exit_code is not None
+
     def begin(self) -> None:
         """See `CarlaServer`."""
         if self._process is not None and self._process.exit_code is None:

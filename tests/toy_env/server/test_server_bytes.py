@@ -54,8 +54,7 @@ def test_every_method_is_one_of_the_client(server: ServerProcess) -> None:
 def test_wrong_arguments_are_errors_of_the_call(caller: Caller) -> None:
     assert "apply_control_to_vehicle" in caller.call("apply_control_to_vehicle", 1)[0]
     assert "VehicleControl" in caller.call("apply_control_to_vehicle", 1, [1, 2])[0]
-    nan = [float("nan"), 0.0, 0.0, False, False, False, 0]
-    assert "finite" in caller.call("apply_control_to_vehicle", 1, nan)[0]
+    assert "finite" in caller.call("set_actor_location", 1, [float("nan"), 0.0, 0.0])[0]
     error, result = caller.call("set_actor_location", 99999, [0.0, 0.0, 0.0])
     assert error is None
     assert "99999" in result[0][1][0]

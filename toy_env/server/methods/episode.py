@@ -115,6 +115,11 @@ def query_lights_state(context: Context, endpoint: str) -> Any:
     return ()
 
 
+@method("update_day_night_cycle", "any", "any", fidelity=Fidelity.IGNORED)
+def update_day_night_cycle(context: Context, endpoint: Any, active: Any) -> None:
+    """Let street lights follow the sun, or not: there are none."""
+
+
 @method("update_lights_state", "any", "any", "any", fidelity=Fidelity.IGNORED)
 def update_lights_state(context: Context, endpoint: Any, changed: Any, discard: Any) -> None:
     """Switch street lights: there are none."""
