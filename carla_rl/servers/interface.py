@@ -57,12 +57,6 @@ class CarlaServer(Protocol):
             reason: what the client saw, part of a sentence: `did not answer a tick for 20 s`.
         """
 
-    def ended(self) -> str:
-        """How its process ended, as the end of the sentence "the server ..."; empty while it runs, and where it is not ours.
-
-        Costs next to nothing: who waits for an answer can ask every now and then instead of waiting for ever.
-        """
-
     def why(self) -> str:
         """What is known of its state, or of its end, in one sentence; for ours with the end of its log in the lines after it.
 

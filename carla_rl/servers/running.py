@@ -83,10 +83,6 @@ class RunningServer:
         """See `CarlaServer`."""
         self._given_up = reason
 
-    def ended(self) -> str:
-        """See `CarlaServer`."""
-        return ""
-
     def why(self) -> str:
         """See `CarlaServer`."""
         answer = ask_version(self.host, self.port)

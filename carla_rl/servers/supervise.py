@@ -152,10 +152,6 @@ class SupervisedServer:
             self._process.note(f"given up: {reason}")
         self._finish(self.why())
 
-    def ended(self) -> str:
-        """See `CarlaServer`."""
-        return "" if self._process is None else self._process.ended()
-
     def why(self) -> str:
         """See `CarlaServer`."""
         process = self._process

@@ -134,12 +134,11 @@ def test_a_killed_server_is_noticed_and_replaced_on_its_ports(make: Maker, tmp_p
     server.ready()
     port = server.port
     os.kill(stub_pids(tmp_path / "stub")[0], signal.SIGKILL)
-    while not server.ended():
+    while not server.ended:
         time.sleep(0.02)
-    assert server.ended() == "was ended by signal 9 (SIGKILL)"
     assert server.why().startswith("the server was ended by signal 9 (SIGKILL); the end of its log")
     server.ready()
-    assert (server.restarts, server.port, server.ended()) == (1, port, "")
+    assert (server.restarts, server.port, server.ended) == (1, port, False)
     assert "--- the server was ended by signal 9 (SIGKILL)\n--- start 2" in (tmp_path / f"server-{port}.log").read_text()
 
 
