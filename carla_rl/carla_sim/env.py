@@ -204,7 +204,7 @@ class Env:
         worlds, env = self._fleet.worlds, self.number
         world, actors, parts = worlds.world[env], worlds.actors[env], worlds.parts[env]
         come, go, puppets = self._shown.changes(world, actors, parts)
-        moved, aside, braking = self._background.changes(world, actors, self._loaded)
+        moved, aside, braking = self._background.changes(world, actors)
         return Orders(control, come, go, puppets, moved, aside, braking, self._lights.changes(self._loaded, worlds, env))
 
     def _take(self, seen: Seen) -> None:
