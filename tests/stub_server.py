@@ -18,6 +18,11 @@ from carla_rl.servers.launch import Kind, Launch
 FLAG = "-carla-rpc-port="
 
 
+def first_port(base: int) -> int:
+    """Where a test file looks for ports from on: files and the workers of pytest that run side by side do not meet."""
+    return base + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 def stub_script(folder: Path, *, fail: int = 0, hang: bool = False, version: str = "0.9.16", code: int = 1) -> Path:
     """A script like CarlaUE4.sh in a folder.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from stub_server import stub_pids, stub_script
+from stub_server import first_port, stub_pids, stub_script
 
 from carla_rl.servers.ports import Leases
 from carla_rl.servers.probe import ask_version
@@ -79,7 +79,7 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with Leases(tmp_path / "ports").block(27000) as lease:
+    with Leases(tmp_path / "ports").block(first_port(25_000)) as lease:
         server = Server(tmp_path, lease.port)
         yield server
         if "CARLA_BINARY" in server.settings:

@@ -11,13 +11,12 @@ from carla_rl.errors import UsageError
 from carla_rl.servers.folder import runtime_folder
 from carla_rl.servers.interface import CarlaServer
 from carla_rl.servers.launch import Kind, Launch, Quality
-from carla_rl.servers.ports import FIRST, SECONDARY, STRIDE, TRAFFIC_MANAGER, Leases, ephemeral_first
+from carla_rl.servers.ports import FIRST, LAST, SECONDARY, STRIDE, TRAFFIC_MANAGER, Leases, limit
 from carla_rl.servers.running import RunningServer
 from carla_rl.servers.supervise import HOST, SupervisedServer
 
 S = TypeVar("S", bound=CarlaServer)
 MOST_SERVERS = 64
-LAST_PORT = 65535
 WAYS = {"--docker": Kind.DOCKER, "--binary": Kind.BINARY, "--apptainer": Kind.APPTAINER}
 SINGULARITY = "singularity"
 """The other name of apptainer."""
@@ -152,7 +151,7 @@ def read_address(text: str) -> tuple[str, int]:
         UsageError: it is none.
     """
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= LAST_PORT - SECONDARY or any(sign in host for sign in "/: "):
+    if not host or not port.isdecimal() or not 1 <= int(port) <= LAST - SECONDARY or any(sign in host for sign in "/: "):
         raise UsageError(f"--carla {text}: write HOST:PORT, for instance 127.0.0.1:2000")
     return host, int(port)
 
@@ -173,7 +172,7 @@ def read_gpus(text: str | None) -> list[int | None]:
 
 def check_first_port(port: int) -> None:
     """Raise UsageError where ports from this one on can be taken by any connection at any moment, or are not ours to take."""
-    end = ephemeral_first() - TRAFFIC_MANAGER
+    end = limit() - TRAFFIC_MANAGER
     if not 1024 <= port < end:
         raise UsageError(
             f"first port {port}: give one from 1024 to {end - 1}; above it the system hands ports out to whoever connects somewhere "

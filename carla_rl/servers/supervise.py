@@ -197,4 +197,6 @@ class SupervisedServer:
         self._found = found
         process, self._process = self._process, None
         if process is not None:
+            if process.exit_code is not None:
+                process.note(f"the server {process.ended()}")
             process.end()

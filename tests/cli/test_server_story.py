@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stub_server import stub_pids, stub_script
+from stub_server import first_port, stub_pids, stub_script
 
 from carla_rl.servers.process import identity, members
 from carla_rl.servers.state import ENDED, Known, Registry, status_of, stop_server
 
-FIRST = "26000"
+FIRST = str(first_port(24_000))
 
 
 class Shell:

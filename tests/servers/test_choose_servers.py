@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stub_server import stub_launch, stub_script
+from stub_server import first_port, stub_launch, stub_script
 
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.servers import choose
@@ -16,7 +16,7 @@ from carla_rl.servers.ports import Leases
 from carla_rl.servers.running import RunningServer
 from carla_rl.servers.supervise import SupervisedServer
 
-FIRST = 25000
+FIRST = first_port(22_000)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from stub_server import stub_launch
+from stub_server import first_port, stub_launch
 
 from carla_rl.servers import doctor
 from carla_rl.servers.doctor import MISSING, NOTE, OK, Finding, examine
@@ -75,7 +75,7 @@ def test_a_client_that_is_not_there_or_cannot_be_imported(programs: Path, monkey
 
 def test_servers_of_another_version_and_servers_that_hang_after_their_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "ASK_S", 1.0)
-    server = SupervisedServer(stub_launch(tmp_path / "stub"), Leases(tmp_path / "ports"), tmp_path, first=25500)
+    server = SupervisedServer(stub_launch(tmp_path / "stub"), Leases(tmp_path / "ports"), tmp_path, first=first_port(23_000))
     try:
         server.ready()
         monkeypatch.setattr(doctor, "installed_client", lambda: "0.9.15")

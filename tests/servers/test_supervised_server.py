@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stub_server import stub_docker, stub_launch, stub_pids
+from stub_server import first_port, stub_docker, stub_launch, stub_pids
 
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.servers import supervise
@@ -19,7 +19,7 @@ from carla_rl.servers.probe import ask_version
 from carla_rl.servers.process import members
 from carla_rl.servers.supervise import SupervisedServer
 
-FIRST = 24000
+FIRST = first_port(21_000)
 
 
 @pytest.fixture(autouse=True)
@@ -134,10 +134,12 @@ def test_a_killed_server_is_noticed_and_replaced_on_its_ports(make: Maker, tmp_p
     server.ready()
     port = server.port
     os.kill(stub_pids(tmp_path / "stub")[0], signal.SIGKILL)
-    while not server.why().startswith("the server was ended by signal 9 (SIGKILL); the end of its log"):
+    while not server.ended:
         time.sleep(0.02)
+    assert server.why().startswith("the server was ended by signal 9 (SIGKILL); the end of its log")
     server.ready()
-    assert (server.restarts, server.port) == (1, port)
+    assert (server.restarts, server.port, server.ended) == (1, port, False)
+    assert "--- the server was ended by signal 9 (SIGKILL)\n--- start 2" in (tmp_path / f"server-{port}.log").read_text()
 
 
 def test_a_server_that_hangs_is_given_up_and_replaced(make: Maker, tmp_path: Path) -> None:
