@@ -54,7 +54,8 @@ class Attempts:
         """An attempt was void."""
         name = loss.episode.episode_id
         reasons = self._reasons.setdefault(name, [])
-        reasons.append(loss.reason)
+        # the lines after the first are the end of a server's log
+        reasons.append(loss.reason.splitlines()[0])
         if loss.hopeless or len(reasons) >= self._most:
             self.quarantined[name] = tuple(reasons)
         else:

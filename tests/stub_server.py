@@ -18,6 +18,11 @@ from carla_rl.servers.launch import Kind, Launch
 FLAG = "-carla-rpc-port="
 
 
+def first_port(base: int) -> int:
+    """Where a test file looks for ports from on: files and the workers of pytest that run side by side do not meet."""
+    return base + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 def stub_script(folder: Path, *, fail: int = 0, hang: bool = False, version: str = "0.9.16", code: int = 1) -> Path:
     """A script like CarlaUE4.sh in a folder.
 
@@ -39,6 +44,31 @@ def stub_script(folder: Path, *, fail: int = 0, hang: bool = False, version: str
 def stub_launch(folder: Path, **options: object) -> Launch:
     """How to start one."""
     return Launch(Kind.BINARY, str(stub_script(folder, **options)))  # type: ignore[arg-type]
+
+
+def stub_docker(folder: Path) -> Launch:
+    """How to start one by a stand-in for docker: the "container" is no child of the docker command, and only `docker stop NAME` ends it."""
+    script = stub_script(folder)
+    docker = folder / "docker"
+    docker.write_text(
+        f"""#!/bin/bash
+cd "{folder}" || exit 125
+if [ "$1" = run ]; then
+    while [ "$1" != --name ]; do shift; done
+    name=$2
+    while [ "$1" != ./CarlaUE4.sh ]; do shift; done
+    setsid "{script}" "${{@:2}}" & echo $! > "$name"
+    wait
+else
+    name="${{@: -1}}"
+    [ -e "$name" ] || {{ echo "Error response from daemon: No such container: $name" >&2; exit 1; }}
+    kill -KILL -- "-$(cat "$name")"
+    rm "$name"
+fi
+"""
+    )
+    docker.chmod(0o755)
+    return Launch(Kind.DOCKER, "carlasim/carla:0.9.16", program=str(docker))
 
 
 def stub_pids(folder: Path) -> list[int]:

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.types import ObjectKind
-from carla_rl.world.fleet import Loaded
-from carla_rl.world.shut import keeps_out
 from carla_rl.world.slots import LOST_M, RECYCLE_RING_M, RESET_RING_M, STUCK_TICKS
 from carla_rl.world.state import ACTOR, Role
 
@@ -53,7 +51,7 @@ class Background:
     def begin(self, seed: int, points: NDArray[np.float64], world: Rows, count: int) -> tuple[NDArray[np.float64], list[str]]:
         """A new episode on a map with these spawn points (P, 4): poses (V, 4) and blueprints (V,) of at most `count` vehicles to spawn."""
         self._draw = np.random.default_rng([seed, STREAM])
-        self._points, self._vehicles = points, int(world["vehicles"])
+        self._points, self._vehicles, self._slots = points, int(world["vehicles"]), np.zeros(0, np.int64)
         chosen = self._free(world, np.zeros(0, ACTOR), RESET_RING_M)[:count]
         models = [MODELS[int(number)] for number in self._draw.integers(0, len(MODELS), len(chosen))]
         return points[chosen], models
@@ -76,20 +74,19 @@ class Background:
         world["placed"] = int((bodies[:, 2] != ObjectKind.NONE).sum())
 
     def take(self, actors: NDArray[np.void], others: NDArray[np.float64]) -> None:
-        """Where all are now: (M, 6), see `messages.Seen.others`. Who is not there any more leaves an empty slot."""
+        """Where all are now: (M, 6), see `messages.Seen.others`. Who is not there any more leaves an empty slot for good."""
         rows = actors[self._slots]
         for column, name in enumerate(("x", "y", "z", "yaw", "speed")):
             rows[name] = others[:, column]
-        rows["kind"][others[:, 5] == 0.0] = ObjectKind.NONE
+        gone = others[:, 5] == 0.0
+        rows["kind"][gone], rows["half_length"][gone] = ObjectKind.NONE, 0.0
         actors[self._slots] = rows
 
     def slot_of(self, number: int) -> int:
         """Where an actor of the server is in the records."""
         return int(self._slots[number])
 
-    def changes(
-        self, world: Rows, actors: NDArray[np.void], loaded: Loaded
-    ) -> tuple[NDArray[np.float64], list[tuple[int, bool]], list[int]]:
+    def changes(self, world: Rows, actors: NDArray[np.void]) -> tuple[NDArray[np.float64], list[tuple[int, bool]], list[int]]:
         """Vehicles that are put elsewhere (K, 5), that change lane, and that brake; see `messages.Orders`."""
         rows = actors[self._slots]
         tick = int(world["tick"])
@@ -98,10 +95,7 @@ class Background:
         moved = [place for number in leaving for place in self._put(world, actors, number)]
         there = [int(number) for number in cars if rows["kind"][number] != ObjectKind.NONE]
         aside = [(number, bool(rows["lateral"][number] > 0.0)) for number in there if rows["lateral"][number] != 0.0]
-        braking = [number for number in there if rows["brake_until"][number] > tick]
-        if world["shut_junction"] >= 0:
-            record = world.view(np.recarray)
-            braking += [number for number in there if number not in braking and keeps_out(loaded.town, record, _record(rows[number]))]
+        braking = [number for number in there if rows["brake_until"][number] > tick or rows["held"][number]]
         return np.array(moved, np.float64).reshape(-1, 5), aside, braking
 
     def _leaves(self, world: Rows, row: Rows, turn: int) -> bool:
@@ -136,8 +130,3 @@ class Background:
             near = np.hypot(self._points[free, 0, None] - others["x"], self._points[free, 1, None] - others["y"]).min(axis=1)
             free = free[near > ROOM_M]
         return np.asarray(self._draw.permutation(free), np.int64)
-
-
-def _record(row: Rows) -> Rows:
-    """A record whose fields are attributes, as rules take it."""
-    return np.asarray(row).reshape(1).view(np.recarray)[0]

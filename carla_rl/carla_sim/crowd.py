@@ -81,9 +81,12 @@ class Crowd:
     def look(self, snapshot: "carla.WorldSnapshot") -> NDArray[np.float64]:
         """(M, 6), see `messages.Seen.others`."""
         rows = np.zeros((len(self._actors), COLUMNS))
-        for row, actor in zip(rows, self._actors, strict=True):
+        for number, (row, actor) in enumerate(zip(rows, self._actors, strict=True)):
             found = None if actor is None else snapshot.find(actor.id)
-            if found is not None:
+            if found is None:
+                # the Traffic Manager takes away what has not moved for long
+                self._actors[number] = None
+            else:
                 x, y, z, yaw = frame.pose(found.get_transform())
                 speed = found.get_velocity()
                 row[:] = x, y, z, yaw, math.hypot(speed.x, speed.y), 1.0

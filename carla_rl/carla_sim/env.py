@@ -61,10 +61,8 @@ class Env:
         if self._worker is None:
             self._worker = Worker()
         server = self.server
-        answer = self._worker.call(
-            "connect", server.host, server.port, server.traffic_manager_port, self._timeout_s, timeout_s=2.0 * self._timeout_s
-        )
-        return dict(answer)
+        self._worker.ask("connect", server.host, server.port, server.traffic_manager_port, self._timeout_s)
+        return dict(self._answer(2.0))
 
     @property
     def connected(self) -> bool:
@@ -94,7 +92,7 @@ class Env:
         """
         worker = self._ready
         if self._loading:
-            layout = worker.answer(LOADING_FACTOR * self._timeout_s)
+            layout = self._answer(LOADING_FACTOR)
             self._spawn_points = layout["spawn_points"]
             self._lights.match(loaded.network, {int(number) for number in layout["lights"]})
             self._town, self._loading = loaded, False
@@ -125,7 +123,7 @@ class Env:
         Raises:
             Refused, WorldLost: as `start`.
         """
-        begun, seen = self._ready.answer(LOADING_FACTOR * self._timeout_s)
+        begun, seen = self._answer(LOADING_FACTOR)
         world = self._fleet.worlds.world[self.number : self.number + 1]
         world["half_length"], world["half_width"] = begun["ego"]
         actors = self._fleet.worlds.actors[self.number]
@@ -152,7 +150,7 @@ class Env:
         Raises:
             WorldLost: the server is gone, or a picture did not come.
         """
-        seen = Seen(*self._ready.answer(2.0 * self._timeout_s))
+        seen = Seen(*self._answer(2.0))
         fleet, env = self._fleet, self.number
         world = fleet.worlds.world[env]
         old = np.array([world["x"], world["y"], world["speed"]])
@@ -170,7 +168,9 @@ class Env:
         if worker is not None:
             worker.kill()
         self.server.give_up(reason)
-        return f"{reason}; {self.server.why()}"
+        # for a server of ours that is the reason, how it ended and the end of its log
+        why = self.server.why()
+        return why if reason in why else f"{reason}; {why}"
 
     def close(self) -> None:
         """Leave the server in order, and end it if it is ours."""
@@ -189,6 +189,10 @@ class Env:
             raise WorldLost("its worker was given up before")
         return self._worker
 
+    def _answer(self, factor: float) -> Any:
+        """What the worker answers, within `factor` times the time that a call may take."""
+        return self._ready.answer(factor * self._timeout_s, lambda: self.server.ended)
+
     @property
     def _loaded(self) -> Loaded:
         if self._town is None:
@@ -200,7 +204,7 @@ class Env:
         worlds, env = self._fleet.worlds, self.number
         world, actors, parts = worlds.world[env], worlds.actors[env], worlds.parts[env]
         come, go, puppets = self._shown.changes(world, actors, parts)
-        moved, aside, braking = self._background.changes(world, actors, self._loaded)
+        moved, aside, braking = self._background.changes(world, actors)
         return Orders(control, come, go, puppets, moved, aside, braking, self._lights.changes(self._loaded, worlds, env))
 
     def _take(self, seen: Seen) -> None:

@@ -4,6 +4,7 @@ A process of its own, because several calls of the client hold Python's lock whi
 """
 
 import json
+import queue
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,16 @@ APART = 3
 SETTLE_TICKS = 40
 FIRST_MANAGER_PORT, MANAGER_PORTS = 8000, 20_000
 """A traffic manager takes one of these ports, by that of its server: other clients of this machine have others."""
+CAMERA = {"image_size_x": "320", "image_size_y": "240", "fov": "90"}
+LIDAR = {
+    "channels": "64",
+    "range": "85",
+    "rotation_frequency": "10",
+    "points_per_second": "600000",
+    "upper_fov": "10",
+    "lower_fov": "-30",
+}
+"""The lidar of the leaderboard: half a turn and 30,000 points a tick."""
 
 
 def main(port: int, loop: str, rounds: int, repetitions: int) -> None:
@@ -76,23 +87,49 @@ def driven(count: int, client: Any, world: Any) -> Callable[[int], None]:
     return run
 
 
-def managed(count: int, client: Any, world: Any) -> Callable[[int], None]:
-    """A tick while the client's Traffic Manager drives."""
+def managed(count: int, client: Any, world: Any, seed: int = 1) -> tuple[list[Any], Callable[[int], None]]:
+    """So many cars that the client's Traffic Manager drives, some seconds after their start, and ticks."""
     from carla import command
 
     manager = client.get_trafficmanager(FIRST_MANAGER_PORT + int(sys.argv[1]) % MANAGER_PORTS)
     _synchronous(world)
     manager.set_synchronous_mode(True)
-    manager.set_random_device_seed(1)
+    manager.set_random_device_seed(seed)
     cars = _spawned(world, count)
     world.tick()
     client.apply_batch_sync([command.SetAutopilot(car.id, True, manager.get_port()) for car in cars], True)
-    for _ in range(SETTLE_TICKS):
-        world.tick()
 
     def run(rounds: int) -> None:
         for _ in range(rounds):
             world.tick()
+
+    run(SETTLE_TICKS)
+    return cars, run
+
+
+def managed_ticks(count: int, client: Any, world: Any) -> Callable[[int], None]:
+    """A tick while the client's Traffic Manager drives."""
+    return managed(count, client, world)[1]
+
+
+def sensed(blueprint: str, attributes: dict[str, str], client: Any, world: Any) -> Callable[[int], None]:
+    """A tick and the data of a sensor on one of 20 vehicles, received in Python."""
+    import carla
+
+    _synchronous(world)
+    cars = _spawned(world, 20)
+    sensor = world.get_blueprint_library().find(blueprint)
+    for name, value in attributes.items():
+        sensor.set_attribute(name, value)
+    received: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    mounted = world.spawn_actor(sensor, carla.Transform(carla.Location(x=0.5, z=2.0)), attach_to=cars[0])
+    mounted.listen(received.put)
+
+    def run(rounds: int) -> None:
+        assert mounted.is_listening
+        for _ in range(rounds):
+            world.tick()
+            received.get(timeout=TIMEOUT_S)
 
     return run
 
@@ -111,7 +148,9 @@ def loads(client: Any, world: Any) -> Callable[[int], None]:
 LOOPS: dict[str, Callable[[Any, Any], Callable[[int], None]]] = {
     "one_vehicle": partial(driven, 1),
     "20_vehicles": partial(driven, 20),
-    "50_managed": partial(managed, 50),
+    "50_managed": partial(managed_ticks, 50),
+    "camera": partial(sensed, "sensor.camera.rgb", CAMERA),
+    "lidar": partial(sensed, "sensor.lidar.ray_cast", LIDAR),
     "load_world": loads,
 }
 

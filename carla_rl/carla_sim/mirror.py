@@ -17,6 +17,7 @@ from carla_rl.world.paths import nearest_sample
 from carla_rl.world.playing import play
 from carla_rl.world.progress import NEAR_JUNCTION_M
 from carla_rl.world.rng import mix
+from carla_rl.world.shut import keeps_out
 from carla_rl.world.slots import NONE
 from carla_rl.world.state import Record, Role, Worlds
 from carla_rl.world.town import Town
@@ -87,9 +88,11 @@ def take_background(town: Town, worlds: Worlds, env: int) -> None:
 
 @kernel
 def before(town: Town, points: NDArray[np.void], worlds: Worlds, env: int) -> None:
-    """What scripts do in the tick to come. Background vehicles that have to go are left with an empty slot."""
-    world = worlds.world[env]
-    play(town, points, world, worlds.actors[env], worlds.scripts[env], worlds.parts[env], worlds.events[env], worlds.counts[env])
+    """What scripts do in the tick to come. Background vehicles that have to go leave an empty slot, those that must stop are held."""
+    world, actors = worlds.world[env], worlds.actors[env]
+    play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], worlds.events[env], worlds.counts[env])
+    for k in range(world.vehicles):
+        actors[k].held = actors[k].kind != NONE and keeps_out(town, world, actors[k])
 
 
 @kernel

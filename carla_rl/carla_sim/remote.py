@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from typing import Any
 
 from carla_rl.carla_sim.wire import Channel, Hung, HungUp
 
 GRACE_S = 10.0
 """A worker that is told to end may take so long to leave its world behind in order."""
+LOOK_S = 0.2
 TAIL = 600
 """Characters of what a dead worker printed that are told."""
 
@@ -68,15 +71,19 @@ class Worker:
         except HungUp:
             raise WorldLost(self._end()) from None
 
-    def answer(self, timeout_s: float) -> Any:
-        """The result of the call that was begun first.
+    def answer(self, timeout_s: float, server_ended: Callable[[], bool] = lambda: False) -> Any:
+        """The result of the call that was begun first. The client waits for its own time-out when its server dies; this does not.
 
         Raises:
             WorldLost: the worker, or its server, is gone or does not answer within `timeout_s` s.
             Refused: the server cannot do it.
         """
+        deadline = time.monotonic() + timeout_s
+        while not self._channel.waits(LOOK_S) and time.monotonic() < deadline:
+            if server_ended():
+                raise WorldLost("its server has ended")
         try:
-            kind, value = self._channel.receive(timeout_s)
+            kind, value = self._channel.receive(max(deadline - time.monotonic(), LOOK_S))
         except Hung:
             self.kill()
             raise WorldLost(f"it did not answer within {timeout_s:g} s") from None
@@ -87,11 +94,6 @@ class Worker:
         if kind == "refused":
             raise Refused(value)
         raise WorldLost(value, server=kind != "episode")
-
-    def call(self, name: str, *arguments: Any, timeout_s: float) -> Any:
-        """`ask` and `answer`."""
-        self.ask(name, *arguments)
-        return self.answer(timeout_s)
 
     def close(self) -> None:
         """Let it leave its world in order (its actors gone, asynchronous mode restored) and end; kill it if that takes too long."""

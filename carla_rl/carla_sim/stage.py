@@ -27,6 +27,8 @@ DROP_M = (0.3, 0.8, 1.5, 3.0)
 """m above the road at which the ego is put down; higher where there is no room."""
 SETTLE_TICKS = (3, 60)
 """At least and at most so many ticks until the ego stands on its wheels."""
+RELEASE_TICKS = 4
+"""The brake comes up again before the first tick: an episode begins at rest with no pedal pressed."""
 STANDS_MPS = 0.05
 LIGHTS = {LightState.GREEN: "Green", LightState.YELLOW: "Yellow", LightState.RED: "Red"}
 KINDS = {"walker": ObjectKind.PEDESTRIAN, "vehicle": ObjectKind.VEHICLE}
@@ -129,6 +131,8 @@ class Stage:
             orders = Orders()
             down = self._driven.get_velocity().z
             if number + 1 >= least and abs(down) < STANDS_MPS and seen.ego[4] < STANDS_MPS:
+                for _ in range(RELEASE_TICKS):
+                    seen = self.tick(Orders((0.0, 0.0, 0.0)))
                 if self._bumper:
                     # touching down is no collision
                     self._bumper.touched()

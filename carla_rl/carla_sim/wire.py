@@ -3,6 +3,7 @@
 Knows nothing of what is said.
 """
 
+import select
 import socket
 import struct
 import time
@@ -58,6 +59,10 @@ class Channel:
         if size > LARGEST:
             raise HungUp(f"a message of {size} bytes: the stream is broken")
         return msgpack.unpackb(self._read(size, deadline), ext_hook=_unpack_array, strict_map_key=False)
+
+    def waits(self, timeout_s: float) -> bool:
+        """Whether a message has begun to come, or the other side has hung up, within `timeout_s` s."""
+        return bool(select.select([self._sock], [], [], timeout_s)[0])
 
     def close(self) -> None:
         """Hang up; safe to call twice."""

@@ -65,7 +65,16 @@ def start(
     extra = toy_options(maps or (), suite, faults or ())
     if extra and not toy:
         raise UsageError("--map, --suite and --fault are for --toy; a CARLA server has its own maps, and clients load them")
-    launch = make_launch(docker=docker, binary=binary, apptainer=apptainer, toy=toy, quality=quality, rendering=rendering, extra=extra)
+    launch = make_launch(
+        docker=docker,
+        binary=binary,
+        apptainer=apptainer,
+        toy=toy,
+        toy_option="--toy",
+        quality=quality,
+        rendering=rendering,
+        extra=extra,
+    )
     if launch is None:
         raise UsageError("say what to start: --docker IMAGE, --binary FILE, --apptainer FILE or --toy")
     folder = runtime_folder()

@@ -11,13 +11,12 @@ from carla_rl.errors import UsageError
 from carla_rl.servers.folder import runtime_folder
 from carla_rl.servers.interface import CarlaServer
 from carla_rl.servers.launch import Kind, Launch, Quality
-from carla_rl.servers.ports import FIRST, SECONDARY, STRIDE, TRAFFIC_MANAGER, Leases, ephemeral_first
+from carla_rl.servers.ports import FIRST, LAST, SECONDARY, STRIDE, TRAFFIC_MANAGER, Leases, limit
 from carla_rl.servers.running import RunningServer
 from carla_rl.servers.supervise import HOST, SupervisedServer
 
 S = TypeVar("S", bound=CarlaServer)
 MOST_SERVERS = 64
-LAST_PORT = 65535
 WAYS = {"--docker": Kind.DOCKER, "--binary": Kind.BINARY, "--apptainer": Kind.APPTAINER}
 SINGULARITY = "singularity"
 """The other name of apptainer."""
@@ -29,23 +28,28 @@ def make_launch(
     binary: str | None = None,
     apptainer: str | None = None,
     toy: bool = False,
+    toy_option: str = "--toy-server",
     quality: Quality = Quality.EPIC,
     rendering: bool = True,
     extra: Sequence[str] = (),
 ) -> Launch | None:
     """How servers are to be started; None where nothing says so.
 
+    Args:
+        toy_option: how the command calls the choice of the project's own server.
+        extra: further words for the server itself.
+
     Raises:
         UsageError: two ways at once, or one that this machine does not have.
     """
-    told = {"--docker": docker, "--binary": binary, "--apptainer": apptainer, "--toy": "toy" if toy else None}
+    told = {"--docker": docker, "--binary": binary, "--apptainer": apptainer, toy_option: "" if toy else None}
     given = [option for option, value in told.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are two ways to start a server; give one")
     if not given:
         return None
     kind = WAYS.get(given[0], Kind.TOY)
-    launch = Launch(kind, "" if toy else told[given[0]] or "", quality, rendering, tuple(extra))
+    launch = Launch(kind, told[given[0]] or "", quality, rendering, tuple(extra))
     return _checked(launch)
 
 
@@ -147,7 +151,7 @@ def read_address(text: str) -> tuple[str, int]:
         UsageError: it is none.
     """
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= LAST_PORT - SECONDARY or any(sign in host for sign in "/: "):
+    if not host or not port.isdecimal() or not 1 <= int(port) <= LAST - SECONDARY or any(sign in host for sign in "/: "):
         raise UsageError(f"--carla {text}: write HOST:PORT, for instance 127.0.0.1:2000")
     return host, int(port)
 
@@ -168,10 +172,10 @@ def read_gpus(text: str | None) -> list[int | None]:
 
 def check_first_port(port: int) -> None:
     """Raise UsageError where ports from this one on can be taken by any connection at any moment, or are not ours to take."""
-    end = ephemeral_first() - TRAFFIC_MANAGER
+    end = limit() - TRAFFIC_MANAGER
     if not 1024 <= port < end:
         raise UsageError(
-            f"--port {port}: give one from 1024 to {end - 1}; above it the system hands ports out to whoever connects somewhere "
+            f"first port {port}: give one from 1024 to {end - 1}; above it the system hands ports out to whoever connects somewhere "
             f"(servers take every {STRIDE}th, with the three that follow)"
         )
 

@@ -29,6 +29,10 @@ class CarlaServer(Protocol):
     def restarts(self) -> int:
         """How often it was started anew; 0 for a server that is not ours."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is ours, was started, and its process has ended: nothing that it was asked will be answered. Costs next to nothing."""
+
     def begin(self) -> None:
         """Start it, where it is ours and does not run, and do not wait for it.
 

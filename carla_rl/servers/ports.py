@@ -27,6 +27,9 @@ RPC, STREAMING, SECONDARY, TRAFFIC_MANAGER = range(4)
 """Offsets in a block. The first three are the server's; the last is bound by the client's process."""
 SERVER_PORTS = (RPC, STREAMING, SECONDARY)
 BLOCK = (*SERVER_PORTS, TRAFFIC_MANAGER)
+LAST = 65535
+ROOM = 10_000
+"""Where the system hands out ports from this one on or later, there is room below."""
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 EPHEMERAL_FIRST = 32768
 """Where the range of ports that the system hands out to whoever connects somewhere begins, if it does not say so itself."""
@@ -88,14 +91,14 @@ class Leases:
         return None if descriptor is None else Lease(0, (descriptor,))
 
     def _search(self, first: int, offsets: tuple[int, ...]) -> Lease:
-        end = ephemeral_first()
+        end = limit()
         for port in range(first, end - max(offsets), STRIDE):
             lease = self._try(port, offsets)
             if lease is not None:
                 return lease
         raise UsageError(
-            f"no {len(offsets)} free ports in a row from {first} on below {end}, where the ports begin that the system gives to any "
-            f"connection; end what holds them, or name a first port below {end - max(offsets)}"
+            f"no {len(offsets)} free ports in a row from {first} on below {end}, where the ports end or the system begins to hand them out "
+            f"to any connection; end what holds them, or name a first port below {end - max(offsets)}"
         )
 
     def _try(self, port: int, offsets: tuple[int, ...]) -> Lease | None:
@@ -144,8 +147,12 @@ def taken(ports: Iterable[int]) -> list[int]:
     return found
 
 
-def ephemeral_first() -> int:
-    """The first of the ports that the system itself hands out: a port from there on may be taken at any moment."""
+def limit() -> int:
+    """Where ports end that may be leased: below those that the system itself hands out, of which one may be taken at any moment.
+
+    Some machines hand out nearly all ports; there is no room below then, and every port may be leased.
+    """
     if not EPHEMERAL.is_file():
         return EPHEMERAL_FIRST
-    return int(EPHEMERAL.read_text().split()[0])
+    first = int(EPHEMERAL.read_text().split()[0])
+    return first if first >= ROOM else LAST + 1

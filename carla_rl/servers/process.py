@@ -97,6 +97,11 @@ class ServerProcess:
         code = self.exit_code
         return "" if code is None else exit_words(code)
 
+    def note(self, text: str) -> None:
+        """Add a line of ours to the log."""
+        with self.log.open("a") as log:
+            log.write(f"--- {text}\n")
+
     def end(self) -> None:
         """End it with everything that it has started; a second call does nothing.
 

@@ -27,6 +27,7 @@ class RunningServer:
     """
 
     restarts = 0
+    ended = False
 
     def __init__(
         self,

@@ -101,6 +101,11 @@ class SupervisedServer:
         """The name of the last start's container, where it has one: no other is ever called so."""
         return f"carla-rl-{self.port}-{os.getpid()}-{self._number}"
 
+    @property
+    def ended(self) -> bool:
+        """See `CarlaServer`."""
+        return self._process is not None and self._process.exit_code is not None
+
     def begin(self) -> None:
         """See `CarlaServer`."""
         if self._process is not None and self._process.exit_code is None:
@@ -143,7 +148,9 @@ class SupervisedServer:
 
     def give_up(self, reason: str) -> None:
         """See `CarlaServer`."""
-        self._finish(f"{reason}; {self.why()}")
+        if self._process is not None:
+            self._process.note(f"given up: {reason}")
+        self._finish(self.why())
 
     def why(self) -> str:
         """See `CarlaServer`."""
@@ -190,4 +197,6 @@ class SupervisedServer:
         self._found = found
         process, self._process = self._process, None
         if process is not None:
+            if process.exit_code is not None:
+                process.note(f"the server {process.ended()}")
             process.end()

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stub_server import stub_pids, stub_script
+from stub_server import first_port, stub_pids, stub_script
 
 from carla_rl.servers.process import identity, members
 from carla_rl.servers.state import ENDED, Known, Registry, status_of, stop_server
 
-FIRST = "26000"
+FIRST = str(first_port(24_000))
 
 
 class Shell:
@@ -95,7 +95,7 @@ def test_servers_hold_their_ports_themselves_and_another_version_is_refused(shel
     [
         (["server", "start"], "say what to start: --docker IMAGE"),
         (["server", "start", "--binary", "/nowhere"], "no such file; give CarlaUE4.sh"),
-        (["server", "start", "--toy", "--port", "80"], "--port 80: give one from 1024"),
+        (["server", "start", "--toy", "--port", "80"], "first port 80: give one from 1024"),
         (["server", "start", "--docker", "x", "--map", "ring"], "are for --toy"),
         (["server", "stop"], "name the servers to end"),
         (["server", "stop", "2000"], "no server '2000' was started by carla-rl server start; there are: none"),

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from stub_server import first_port
 
 from carla_rl.errors import UsageError
 from carla_rl.servers import ports
 from carla_rl.servers.folder import runtime_folder
-from carla_rl.servers.ports import BLOCK, STRIDE, Leases, ephemeral_first, taken
+from carla_rl.servers.ports import BLOCK, STRIDE, Leases, limit, taken
 
-FIRST = 23000
 HOLD = """
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def _told(holder: "subprocess.Popen[str]") -> int:
 @pytest.fixture
 def first(tmp_path: Path) -> int:
     """Where the first of some free blocks in a row begins."""
-    with Leases(tmp_path / "looking").block(FIRST) as lease:
+    with Leases(tmp_path / "looking").block(first_port(20_000)) as lease:
         return lease.port
 
 
@@ -104,13 +104,16 @@ def test_one_client_a_server(tmp_path: Path) -> None:
 
 
 def test_ports_that_the_system_hands_out_itself_are_never_leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "range").write_text("2025\t60999\n")
+    (tmp_path / "range").write_text("15025\t60999\n")
     monkeypatch.setattr(ports, "EPHEMERAL", tmp_path / "range")
-    assert ephemeral_first() == 2025
-    with pytest.raises(UsageError, match=r"from 2030 on below 2025"):
-        Leases(tmp_path).block(2030)
+    assert limit() == 15025
+    with pytest.raises(UsageError, match=r"from 15030 on below 15025"):
+        Leases(tmp_path).block(15030)
+    # a machine on which the system hands out all ports
+    (tmp_path / "range").write_text("1024\t65535\n")
+    assert limit() == 65536
     monkeypatch.setattr(ports, "EPHEMERAL", tmp_path / "absent")
-    assert ephemeral_first() == 32768
+    assert limit() == 32768
 
 
 def test_the_folder_is_this_users_alone(tmp_path: Path) -> None:

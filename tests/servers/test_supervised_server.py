@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stub_server import stub_launch, stub_pids
+from stub_server import first_port, stub_docker, stub_launch, stub_pids
 
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.servers import supervise
@@ -19,7 +19,7 @@ from carla_rl.servers.probe import ask_version
 from carla_rl.servers.process import members
 from carla_rl.servers.supervise import SupervisedServer
 
-FIRST = 24000
+FIRST = first_port(21_000)
 
 
 @pytest.fixture(autouse=True)
@@ -134,10 +134,12 @@ def test_a_killed_server_is_noticed_and_replaced_on_its_ports(make: Maker, tmp_p
     server.ready()
     port = server.port
     os.kill(stub_pids(tmp_path / "stub")[0], signal.SIGKILL)
-    while not server.why().startswith("the server was ended by signal 9 (SIGKILL); the end of its log"):
+    while not server.ended:
         time.sleep(0.02)
+    assert server.why().startswith("the server was ended by signal 9 (SIGKILL); the end of its log")
     server.ready()
-    assert (server.restarts, server.port) == (1, port)
+    assert (server.restarts, server.port, server.ended) == (1, port, False)
+    assert "--- the server was ended by signal 9 (SIGKILL)\n--- start 2" in (tmp_path / f"server-{port}.log").read_text()
 
 
 def test_a_server_that_hangs_is_given_up_and_replaced(make: Maker, tmp_path: Path) -> None:
@@ -147,7 +149,8 @@ def test_a_server_that_hangs_is_given_up_and_replaced(make: Maker, tmp_path: Pat
     os.kill(hung, signal.SIGSTOP)
     assert server.why().startswith("the server runs, but does not answer within 0.3 s; the end of its log")
     server.give_up("no tick for 20 s")
-    assert server.why().startswith("no tick for 20 s; the server runs, but does not answer within 0.3 s")
+    assert server.why().startswith("the server runs, but does not answer within 0.3 s")
+    assert server.why().endswith("--- given up: no tick for 20 s")
     assert _gone(hung)
     server.ready()
     assert server.restarts == 1
@@ -176,6 +179,22 @@ def test_two_side_by_side_and_one_is_ended(make: Maker, tmp_path: Path) -> None:
     assert one.port != two.port
     one.give_up("a restart")
     assert ask_version(two.host, two.port).version == "0.9.16"
+
+
+def test_a_container_is_ended_by_its_name_and_its_neighbour_is_not(make: Maker, tmp_path: Path) -> None:
+    """What runs in a container is in none of our process groups."""
+    launch = stub_docker(tmp_path / "stub")
+    one, two = make(launch), make(launch)
+    one.ready()
+    two.ready()
+    assert {path.name for path in (tmp_path / "stub").glob("carla-rl-*")} == {one.container, two.container}
+    ended, other = stub_pids(tmp_path / "stub")
+    one.give_up("a restart")
+    assert _gone(ended)
+    assert not _gone(other)
+    assert ask_version(two.host, two.port).version == "0.9.16"
+    one.ready()
+    assert one.restarts == 1
 
 
 def test_the_projects_own_server(make: Maker) -> None:

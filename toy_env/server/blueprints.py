@@ -71,8 +71,8 @@ class Catalogue:
 
 
 def _open(name: str, kind: int, value: str, *recommended: str) -> AttributeDefinition:
-    """An attribute that clients may set."""
-    return AttributeDefinition(name, kind, value, recommended, True, False)
+    """An attribute that clients may set; scripts take its value from what is recommended, so that is never nothing."""
+    return AttributeDefinition(name, kind, value, recommended or (value,), True, False)
 
 
 def _fixed(name: str, kind: int, value: str) -> AttributeDefinition:

@@ -17,6 +17,7 @@ from toy_env.server.blueprints import Catalogue
 from toy_env.server.errors import Refused
 from toy_env.server.faults import CRASH_EXIT, read_faults
 from toy_env.server.layouts import TABLES
+from toy_env.server.managers import LAST_QUESTION, Managers
 from toy_env.server.maps import OPENDRIVE_MAP, Compile, Maps, map_name
 from toy_env.server.methods import MODULES
 from toy_env.server.methods.dispatch import Dispatcher
@@ -36,14 +37,8 @@ from toy_env.towns import TOWNS
 WORLD_STREAM = 1
 QUIET_S = 0.3
 """After a load nothing is streamed until the client has subscribed again, or for so long: it closes its old stream meanwhile."""
-MANAGER_REST_S = 0.0003
-"""While a traffic manager runs, a tick begins so long after its last request: else its two threads can miss each other.
-
-They do where one wakes the other before that one has lain down to wait, some microseconds after its last request."""
 FASTEST_TICK_S = 0.001
 """Between two ticks of asynchronous mode at `--speed max`."""
-MANAGER_METHODS = frozenset({"get_vehicle_light_states", "apply_batch", "get_weather_parameters"})
-"""What a traffic manager asks in its own step."""
 
 Speed = Literal["real", "max"]
 
@@ -98,9 +93,9 @@ class Server:
         self._episodes = self._read_suite()
         self._check_faults()
         self.loop = Loop()
-        self.client, self.sent_map = 0, ""
-        self.managers: dict[int, tuple[str, int, int]] = {}
-        self._manager_at, self._quiet_until, self._next_tick = 0.0, 0.0, 0.0
+        self.client, self.client_address, self.sent_map = 0, "", ""
+        self.managers = Managers()
+        self._quiet_until, self._next_tick = 0.0, 0.0
         self._rpc = RpcServer(self.loop, config.host, config.port, self, self._report)
         self.streams = Streams(self.loop, config.host, config.port + 1, self._joined)
         self._secondary = listen(config.host, config.port + 2)
@@ -116,6 +111,7 @@ class Server:
         methods = collect(MODULES)
         self._dispatcher = Dispatcher(methods, self.layouts, self, self._report, self._report if config.log_rpc else None)
         self.loop.every_turn(self._clock)
+        self.loop.every_turn(self._look_after)
         if self._faults.refuse_connect_s:
             self._opens_at: float | None = time.monotonic() + self._faults.refuse_connect_s
             self.loop.every_turn(self._open_late)
@@ -139,27 +135,29 @@ class Server:
     # for the transport
 
     def held_until(self, request: Request) -> float:
-        """When a request may be answered: ticks wait for who is about to subscribe, and for a traffic manager's threads."""
+        """When a request may be answered: ticks wait for who is about to subscribe, and for a traffic manager's thread."""
         method = request.method
         if method == "tick_cue" or (method == "apply_batch" and request.params[-1:] == (True,)):
-            now = time.monotonic()
             until = max(self.streams.expected_until(), self._quiet_until)
-            if self.managers and method == "tick_cue" and self._manager_at + MANAGER_REST_S > now:
-                # slept, not held: sockets are waited for in whole milliseconds, which would be most of a tick
-                time.sleep(self._manager_at + MANAGER_REST_S - now)
-            return until if until > now else 0.0
+            if method == "tick_cue":
+                until = max(until, self.managers.ready_at)
+            return until if until > time.monotonic() else 0.0
         return 0.0
+
+    def passes(self, request: Request) -> bool:
+        """What a held tick may be waiting for: a traffic manager's last question, which changes nothing."""
+        return bool(self.managers) and request.method == LAST_QUESTION
 
     def answer(self, connection: Connection, request: Request) -> bytes:
         """The reply to a request."""
-        self.client = connection.number
-        if self.managers and request.method in MANAGER_METHODS:
-            self._manager_at = time.monotonic()
+        self.client, self.client_address = connection.number, connection.address
+        if self.managers:
+            self.managers.asked(connection.number, request.method, time.monotonic())
         return self._dispatcher.answer(request)
 
     def closed(self, connection: Connection) -> None:
         """A client is gone: so are its traffic managers. Its actors stay."""
-        self.managers = {port: manager for port, manager in self.managers.items() if manager[2] != connection.number}
+        self.managers.left(connection.number)
 
     # for methods
 
@@ -281,6 +279,13 @@ class Server:
         step = self.world.dt if self.config.speed == "real" else FASTEST_TICK_S
         self._next_tick = max(self._next_tick + step, now)
         return self._next_tick
+
+    def _look_after(self, now: float) -> float | None:
+        """Wake traffic managers that wait for nothing."""
+        again, told = self.managers.look_after(now)
+        for sentence in told:
+            self._report(sentence)
+        return again
 
     def _open_late(self, now: float) -> float | None:
         """The fault of refused connections: they are taken when their time has come."""

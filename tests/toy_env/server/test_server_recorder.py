@@ -10,6 +10,7 @@ from toy_env.server.errors import Refused
 from toy_env.server.testing import serving
 from toy_env.server.world.recorder import frames_of
 from toy_env.server.world.recording import FIRST_LINE, Writer, describe, read
+from toy_env.server.world.recording_queries import blocked, collisions
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -45,6 +46,47 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, content: bytes) -> None
         describe(tmp_path / "missing.log", False)
 
 
+def _hits(folder: Path) -> Path:
+    """A hero and a walker, a second apart in frames of 0.5 s: the hero stands, then drives off and touches the walker twice."""
+    path = folder / "hits.log"
+    writer = Writer(path, "ring")
+    new = [[7, "vehicle.audi.tt", [["role_name", 4, "hero"]], 0], [8, "walker.pedestrian.0001", [], 0], [9, "sensor.camera.rgb", [], 7]]
+    for frame in range(9):
+        hero = [7, 0.0 if frame < 5 else 2.0 * frame, *[0.0] * 8]
+        walker = [8, 50.0 + 0.5 * frame, *[0.0] * 8]
+        record: dict[str, Any] = {"frame": frame, "elapsed": 1.0 + 0.5 * frame, "dt": 0.5, "poses": [hero, walker]}
+        record |= {"new": new} if frame == 0 else {}
+        record |= {"hits": [[7, 8]]} if frame in (2, 3, 6) else {}
+        writer.write(record)
+    writer.close()
+    return path
+
+
+def test_collisions_of_a_recording(tmp_path: Path) -> None:
+    path = _hits(tmp_path)
+    lines = collisions(path, "a", "a").split("\n")
+    assert lines[0] == "Map: ring"
+    # frames 2 and 3 are one collision
+    assert [line.split() for line in lines[2:4]] == [
+        ["1.00", "v", "w", "7", "vehicle.audi.tt", "8", "walker.pedestrian.0001"],
+        ["3.00", "v", "w", "7", "vehicle.audi.tt", "8", "walker.pedestrian.0001"],
+    ]
+    assert lines[4:] == ["", "Frames: 9", "Duration: 4.000 seconds", ""]
+    assert collisions(path, "h", "w") == collisions(path, "v", "a") == collisions(path, "a", "a")
+    assert collisions(path, "w", "v").split("\n")[2].split() == ["1.00", "w", "v", "8", "walker.pedestrian.0001", "7", "vehicle.audi.tt"]
+    assert len(collisions(path, "v", "v").split("\n")) == len(lines) - 2
+    with pytest.raises(Refused, match="kinds of actors"):
+        collisions(path, "x", "a")
+
+
+def test_who_was_blocked_in_a_recording(tmp_path: Path) -> None:
+    path = _hits(tmp_path)
+    # the hero stands from 0 s until the frame at 2.5 s; the walker goes 1 m a second
+    assert [line.split() for line in blocked(path, 2.0, 100.0).split("\n")[2:-4]] == [["0.00", "7", "vehicle.audi.tt", "2.50"]]
+    assert len(blocked(path, 2.0, 10_000.0).split("\n")[2:-4]) == 2
+    assert blocked(path, 3.0, 100.0).split("\n")[2:-4] == []
+
+
 def check_replay(client: Any, world: Any) -> None:
     """A car drives into a barrier; played again it is at the same places at the same times."""
     import carla
@@ -64,6 +106,9 @@ def check_replay(client: Any, world: Any) -> None:
     info = client.show_recorder_file_info("drive.log", False)
     assert f"Create {car.id}: vehicle.lincoln.mkz_2020" in info
     assert f"Collision {car.id}" in info or f"with {car.id}" in info
+    assert "static.prop.streetbarrier" in client.show_recorder_collisions("drive.log", "v", "o")
+    assert "static.prop.streetbarrier" not in client.show_recorder_collisions("drive.log", "w", "a")
+    assert f" {car.id} vehicle.lincoln.mkz_2020" in client.show_recorder_actors_blocked("drive.log", 0.5, 100.0)
     with pytest.raises(RuntimeError, match="--recordings"):
         client.start_recorder("/tmp/elsewhere/drive.log")
 

@@ -14,8 +14,12 @@ from toy_env.server.errors import Malformed
 class Kind:
     """A way to read and to write one value."""
 
-    def __init__(self, name: str, decode: Callable[[Any], Any], encode: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self, name: str, decode: Callable[[Any], Any], encode: Callable[[Any], Any] | None = None, plain: type | None = None
+    ) -> None:
         self.name = name
+        self.plain = plain
+        """The class of a value that is taken as it is; floats if they are finite. None: there is none."""
         self.decode = decode
         self.encode = encode or _same
 
@@ -65,11 +69,11 @@ def _bytes(value: Any) -> bytes:
 
 
 FLOAT, INT, BOOL, TEXT, BYTES = (
-    Kind("float", _float),
-    Kind("int", _int),
-    Kind("bool", _bool),
-    Kind("str", _text),
-    Kind("bytes", _bytes),
+    Kind("float", _float, plain=float),
+    Kind("int", _int, plain=int),
+    Kind("bool", _bool, plain=bool),
+    Kind("str", _text, plain=str),
+    Kind("bytes", _bytes, plain=bytes),
 )
 ANY = Kind("anything", _same)
 COMMAND = Kind("float", _command)
@@ -81,13 +85,21 @@ def record(make: Callable[..., Any], **fields: Kind) -> Kind:
     names, decoders = tuple(fields), tuple(kind.decode for kind in fields.values())
     encoders = tuple(kind.encode for kind in fields.values())
     count, called = len(names), getattr(make, "__name__", "record")
+    plain = tuple(kind.plain for kind in fields.values())
+    floats = tuple(place for place, kind in enumerate(plain) if kind is float)
+    whole = None if None in plain or getattr(make, "_fields", ()) != names else getattr(make, "_make", None)
 
     def decode(value: Any) -> Any:
         if value.__class__ is not tuple or len(value) != count:
             raise Malformed(f"{called} is an array of {count} values (found {_found(value)})")
+        if whole is not None and tuple(map(type, value)) == plain and math.isfinite(sum([value[place] for place in floats])):
+            # what nearly all controls and vectors are: a sum is finite only where every part is
+            return whole(value)
         return make(**{name: decoder(item) for name, decoder, item in zip(names, decoders, value, strict=True)})
 
     def encode(value: Any) -> tuple[Any, ...]:
+        if whole is not None:
+            return tuple(value)
         return tuple([encoder(getattr(value, name)) for name, encoder in zip(names, encoders, strict=True)])
 
     return Kind(called, decode, encode)

@@ -7,6 +7,7 @@ from toy_env.server.layouts.values import Transform
 from toy_env.server.methods.registry import Context, Fidelity, method
 from toy_env.server.world.recorder import frames_of
 from toy_env.server.world.recording import describe
+from toy_env.server.world.recording_queries import blocked, collisions
 
 
 def path_of(context: Context, name: str) -> Path:
@@ -36,6 +37,28 @@ def stop_recorder(context: Context) -> None:
 def show_recorder_file_info(context: Context, name: str, everything: bool) -> str:
     """What a recording holds."""
     return describe(path_of(context, name), everything)
+
+
+@method("show_recorder_collisions", "str", "int", "int", gives="str", fidelity=Fidelity.MODEL, note="for people; its lines are not CARLA's")
+def show_recorder_collisions(context: Context, name: str, first: int, second: int) -> str:
+    """The collisions of a recording between two kinds of actors."""
+    if not (0 < first < 128 and 0 < second < 128):
+        raise Refused(f"kinds of actors are letters (found {first}, {second})")
+    return collisions(path_of(context, name), chr(first), chr(second))
+
+
+@method(
+    "show_recorder_actors_blocked",
+    "str",
+    "float",
+    "float",
+    gives="str",
+    fidelity=Fidelity.MODEL,
+    note="for people; its lines are not CARLA's",
+)
+def show_recorder_actors_blocked(context: Context, name: str, least_s: float, distance_cm: float) -> str:
+    """Who stood still in a recording: for at least so many seconds, within so many cm."""
+    return blocked(path_of(context, name), least_s, distance_cm)
 
 
 @method(

@@ -14,6 +14,7 @@ from toy_env.server.layouts import Layouts
 from toy_env.server.layouts.codec import ANY, BOOL, BYTES, FLOAT, INT, TEXT, Kind, many, optional
 
 if TYPE_CHECKING:
+    from toy_env.server.managers import Managers
     from toy_env.server.transport.streams import Streams
     from toy_env.server.world.lights import Lights
     from toy_env.server.world.recorder import Recorder
@@ -50,11 +51,12 @@ class Context(Protocol):
     streams: "Streams"
     layouts: Layouts
     client: int
-    """Number of the connection that calls."""
+    """Number of the connection that calls,"""
+    client_address: str
+    """and where from."""
     sent_map: str
     """OpenDRIVE text that a client has sent last."""
-    managers: dict[int, tuple[str, int, int]]
-    """Traffic managers by their port: host, port, connection that registered it."""
+    managers: "Managers"
 
     @property
     def map_names(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from toy_env.server.errors import Malformed
+from toy_env.server.managers import Manager
 from toy_env.server.methods.registry import Context, method
 
 
@@ -15,8 +16,8 @@ def is_traffic_manager_running(context: Context, port: int) -> bool:
 @method("get_traffic_manager_running", "int", gives="any")
 def get_traffic_manager_running(context: Context, port: int) -> Any:
     """Host and port of it; an empty host where there is none."""
-    host, port, _ = context.managers.get(port, ("", 0, 0))
-    return host, port
+    manager = context.managers.get(port)
+    return (manager.host, manager.port) if manager is not None else ("", 0)
 
 
 @method("add_traffic_manager_running", "any", gives="bool", note="forgotten when the client that runs it is gone")
@@ -25,13 +26,10 @@ def add_traffic_manager_running(context: Context, address: Any) -> bool:
     if address.__class__ is not tuple or len(address) != 2 or address[0].__class__ is not str or address[1].__class__ is not int:
         raise Malformed("an address is [host, port]")
     host, port = address
-    if port in context.managers:
-        return False
-    context.managers[port] = (host, port, context.client)
-    return True
+    return context.managers.add(Manager(host, port, context.client, context.client_address))
 
 
 @method("destroy_traffic_manager", "int", gives="bool")
 def destroy_traffic_manager(context: Context, port: int) -> bool:
     """Forget it."""
-    return context.managers.pop(port, None) is not None
+    return context.managers.remove(port)

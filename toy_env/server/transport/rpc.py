@@ -1,11 +1,14 @@
 """MessagePack-RPC over TCP: bytes to requests, replies to bytes. Knows no method.
 
-Requests of one connection are answered in their order. What is not MessagePack-RPC closes that connection and touches no other.
+Requests of one connection are answered in their order, but for those that a service lets pass a held one. What is not MessagePack-RPC
+closes that connection and touches no other.
 """
 
+import contextlib
 import itertools
 import selectors
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +25,8 @@ MAX_UNREAD_BYTES = 64 << 20
 """A client that leaves so much of its replies unread is closed."""
 MAX_QUEUED = 1 << 16
 """So is one that sends so many requests while it is held."""
+SHORT_S = 0.002
+"""A request that is held for no longer is waited for, all others with it."""
 
 
 class Request(NamedTuple):
@@ -37,6 +42,9 @@ class Service(Protocol):
 
     def held_until(self, request: Request) -> float:
         """The time (as `time.monotonic`) before which the request is not to be answered; 0.0: now."""
+
+    def passes(self, request: Request) -> bool:
+        """Whether the request may be answered while one before it is held."""
 
     def answer(self, connection: "Connection", request: Request) -> bytes:
         """The reply as bytes."""
@@ -59,6 +67,10 @@ class Connection:
     def __init__(self, number: int, sock: socket.socket) -> None:
         self.number = number
         self.sock = sock
+        self.address = ""
+        """Where the client is; empty where it has already gone."""
+        with contextlib.suppress(OSError):
+            self.address = str(sock.getpeername()[0])
         self.requests: deque[Request] = deque()
         self.out = bytearray()
         self.writing = False
@@ -137,14 +149,30 @@ class RpcServer:
         requests, service = connection.requests, self._service
         while requests:
             until = service.held_until(requests[0])
-            if until:
+            if until and self._let_pass(connection):
+                continue
+            rest = until - time.monotonic() if until else 0.0
+            if rest > SHORT_S:
                 self._held[connection.number] = until
                 break
+            if rest > 0.0:
+                # what has been answered leaves before; sockets are waited for in whole milliseconds, so this is slept
+                self._send(connection)
+                time.sleep(rest)
             connection.out += service.answer(connection, requests.popleft())
         else:
             self._held.pop(connection.number, None)
         if connection.out:
             self._send(connection)
+
+    def _let_pass(self, connection: Connection) -> bool:
+        """Answer the first request that may pass the one that is held; whether there was one."""
+        for place, request in enumerate(connection.requests):
+            if place and self._service.passes(request):
+                del connection.requests[place]
+                connection.out += self._service.answer(connection, request)
+                return True
+        return False
 
     def _resume(self, now: float) -> float | None:
         """Go on with the connections that wait, as far as they may."""

@@ -69,12 +69,17 @@ class Lights:
         self._find = Bound(find_lights)
         self.actors: tuple[Actor, ...] = ()
         """In the order of the network's signals."""
+        self._buffer: memoryview | None = None
+        """The states in which `_rows` are those of the lights,"""
+        self._first = -1
+        """from this row on."""
 
     def begin(self, world: World) -> None:
         """See `Part.begin`."""
         roads = world.map.network.roads
         self.programme = Programme(roads.signal_junction, roads.signal_phase, world.seed)
         lines = light_lines(world.map.network)
+        self._buffer = None
         self.actors = tuple(
             _spawn(world, LIGHT, str(number), float(x), float(y), line.z, line.yaw, line)
             for number, x, y, line in zip(roads.signal_id, roads.signal_x, roads.signal_y, lines, strict=True)
@@ -124,12 +129,17 @@ class Lights:
         if not self.actors:
             return
         programme, first = self.programme, self.actors[0].row
-        states = world.bodies.states.view(world.layouts.states[self.actors[0].family])[first : first + len(self.actors)]
-        states["state"], states["elapsed_time"], states["frozen"] = programme.states, programme.elapsed, programme.frozen
+        if self._buffer is not world.bodies.buffer or self._first != first:
+            # making the views costs more than writing to them
+            self._rows = world.bodies.states.view(world.layouts.states[self.actors[0].family])[first : first + len(self.actors)]
+            self._columns = self._rows["state"], self._rows["elapsed_time"], self._rows["frozen"]
+            self._buffer, self._first = world.bodies.buffer, first
+        state, elapsed, frozen = self._columns
+        state[:], elapsed[:], frozen[:] = programme.states, programme.elapsed, programme.frozen
         if programme.changed or world.fresh:
             keys = zip(programme.junctions, programme.phases, strict=True)
             times = np.array([programme.times[key] for key in keys])
-            states["green_time"], states["yellow_time"], states["red_time"] = times.T
+            self._rows["green_time"], self._rows["yellow_time"], self._rows["red_time"] = times.T
             programme.changed = False
 
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from carla_rl.geometry import to_carla
 from carla_rl.scenario.model import Episode
-from carla_rl.types import TICK_S, Control, Needs, ObjectKind
+from carla_rl.types import TICK_S, Control, Event, Infraction, Needs, ObjectKind
 from toy_env.server.layouts.values import AttributeValue, Description, Rotation, Transform, Vector
 from toy_env.server.world.actors import Actor
 from toy_env.server.world.motion import Mover
-from toy_env.server.world.world import World
+from toy_env.server.world.world import Hit, World
 from toy_env.simulator import ToySimulator
 
 HERO = "vehicle.lincoln.mkz_2020"
@@ -27,6 +27,7 @@ LOOKS = {
     ObjectKind.BICYCLE: "vehicle.diamondback.century",
     ObjectKind.EMERGENCY: "vehicle.ford.ambulance",
 }
+COLLISIONS = (Infraction.COLLISION_PEDESTRIAN, Infraction.COLLISION_VEHICLE, Infraction.COLLISION_STATIC)
 TRUCK_HALF_M = 3.0
 MOTORBIKE_HALF_M = 1.3
 BODY_HEIGHT_M = 0.9
@@ -44,6 +45,10 @@ class Played:
         self.episode: Episode | None = None
         self._actors: dict[int, Actor] = {}
         self._lights: NDArray[np.int8] | None = None
+        self._events = 0
+        """Infractions of the episode that have been looked at."""
+        self._touched: list[Event] = []
+        """Collisions of this tick."""
 
     def lights(self) -> NDArray[np.int8] | None:
         """The states (`LightState`) of the town's signals in the episode that is played; None where there is none."""
@@ -56,6 +61,7 @@ class Played:
     def begin(self, world: World) -> None:
         """See `Part.begin`."""
         self._actors.clear()
+        self._touched, self._events = [], 0
         if self.episode is None:
             world.forced_dt = None
             return
@@ -71,10 +77,19 @@ class Played:
         state = world.state(hero)
         brake = 1.0 if state["hand_brake"] else float(state["brake"])
         step = self.simulator.step(Control(np.array([float(state["throttle"])]), np.array([-float(state["steer"])]), np.array([brake])))
+        events = self.simulator.events(0)
+        self._touched = [event for event in events[self._events :] if event.kind in COLLISIONS]
+        self._events = len(events)
         self._show(world, step.ego)
 
     def after(self, world: World) -> None:
-        """See `Part.after`."""
+        """See `Part.after`: tell the sensors of the hero's collisions, as the episode counts them."""
+        for event in self._touched:
+            hero, other = self._actors.get(HERO_SCENE_ID), self._actors.get(event.other)
+            if hero is not None and other is not None:
+                yaw = np.radians(world.transform(hero).rotation.yaw)
+                world.hits.append(Hit(hero, other, Vector(event.value * float(np.cos(yaw)), event.value * float(np.sin(yaw)), 0.0)))
+        self._touched = []
 
     def _show(self, world: World, ego: Any) -> None:
         """Bring the actors to where the simulator has them; come and go as its own do."""
