@@ -94,12 +94,16 @@ def server(
     ] = 2000,
     loads: Annotated[int, typer.Option("--loads", min=1, help="Times that the map is loaded again.")] = 100,
     repetitions: Annotated[int, typer.Option("--repetitions", min=1, max=1000, help="Of each loop.")] = 5,
+    soak: Annotated[
+        float,
+        typer.Option("--soak", min=0.0, metavar="MINUTES", help="Simulated minutes of 50 cars that the Traffic Manager drives."),
+    ] = 0.0,
     json: options.Json = False,
 ) -> None:
-    """The toy behind CARLA's network protocol: ticks a second with CARLA's own client, start to first answer, loads and memory."""
+    """The toy behind CARLA's network protocol: ticks and pictures a second with CARLA's own client, start, loads and memory."""
     from carla_rl.bench.server import ServerSizes, bench_server
 
-    found = bench_server(ServerSizes(town, ticks, loads, repetitions), _tell)
+    found = bench_server(ServerSizes(town, ticks, loads, repetitions, soak), _tell)
     _print(found, server_tables(found), json)
 
 
