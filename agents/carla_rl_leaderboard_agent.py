@@ -2,8 +2,9 @@
 
     leaderboard_evaluator.py --agent agents/carla_rl_leaderboard_agent.py --agent-config agents/my_agent.toml ...
 
-The configuration is an agent file (see expert.toml beside this one) with `track` as in `--track`. A policy of cameras gets cameras, speedometer
-and IMU and nothing else. A policy that needs the world's truth, such as the expert, gets it from the server: for comparisons, no entry.
+The configuration is an agent file (see expert.toml beside this one) with `track` as in `--track`. A policy of cameras gets cameras,
+speedometer and IMU and nothing else. A policy that needs the world's truth, such as the expert, gets it from the server: for comparisons,
+no entry.
 """
 
 from pathlib import Path

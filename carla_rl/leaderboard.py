@@ -1,8 +1,8 @@
 """An agent of ours inside somebody else's loop: the CARLA leaderboard asks for a control every tick and ticks the world itself.
 
-The same policy and controller as in `carla_rl.loop`, one env, with what the leaderboard's sensors give: pictures, speed and yaw rate. A policy
-that needs more (objects, lights, the route in its lanes) is *privileged*: its facts come from the world itself, by `carla_rl.carla_sim.observer`,
-and what it drives is no entry of the leaderboard. Imports neither the leaderboard nor CARLA.
+The same policy and controller as in `carla_rl.loop`, one env, with what the leaderboard's sensors give: pictures, speed and yaw rate. A
+policy that needs more (objects, lights, the route in its lanes) is *privileged*: its facts come from the world itself, by
+`carla_rl.carla_sim.observer`, and what it drives is no entry of the leaderboard. Imports neither the leaderboard nor CARLA.
 """
 
 import math

@@ -1,8 +1,8 @@
 """A world that somebody else runs, as the privileged facts of our contracts: for agents that drive inside the CARLA leaderboard.
 
-The records are the mirror's, filled from the client's snapshot: all vehicles, pedestrians and props near the ego, the route, and the map's own
-lights as they are now. Whether a stop at a sign is still owed follows from the drive so far, so every tick has to be looked at. Spawns and
-moves nothing. Knows no policy.
+The records are the mirror's, filled from the client's snapshot: all vehicles, pedestrians and props near the ego, the route, and the map's
+own lights as they are now. Whether a stop at a sign is still owed follows from the drive so far, so every tick has to be looked at. Spawns
+and moves nothing. Knows no policy.
 """
 
 import math
@@ -30,6 +30,9 @@ EVERY_M = 25.0
 """m between the places of a dense plan by which its route is traced."""
 KINDS = {"vehicle": ObjectKind.VEHICLE, "walker": ObjectKind.PEDESTRIAN, "static": ObjectKind.STATIC}
 STATES = {"Green": LightState.GREEN, "Yellow": LightState.YELLOW, "Red": LightState.RED}
+LEVEL_M, SLOPE = 4.0, 0.1
+"""What is so many m and so many a metre of distance higher or lower is elsewhere: on a bridge, or kept below the ground until a script
+wants it, as ScenarioRunner does."""
 DRIVEN_OVER = "static.prop.dirtdebris"
 """Props that lie on the road and stop nobody."""
 NO_HITS = np.zeros((0, 2), np.int64)
@@ -90,21 +93,21 @@ class Observer:
         """Fill the records."""
         world, actors = self._fleet.worlds.world[:1], self._fleet.worlds.actors[0]
         me = snapshot.find(self._ego.id)
-        x, y, _, yaw = frame.pose(me.get_transform())
+        x, y, z, yaw = frame.pose(me.get_transform())
         velocity = me.get_velocity()
         speed = math.hypot(velocity.x, velocity.y)
         world["acceleration"] = (speed - world["speed"]) / TICK_S
         world["x"], world["y"], world["yaw"], world["speed"] = x, y, yaw, speed
         world["yaw_rate"] = 0.0 - math.radians(me.get_angular_velocity().z)
-        rows = self._rows(snapshot, x, y)
+        rows = self._rows(snapshot, x, y, z)
         walks = rows["kind"] == ObjectKind.PEDESTRIAN
         actors[:] = np.zeros((), ACTOR)
         for first, count, chosen in ((0, VEHICLES, rows[~walks]), (VEHICLES, WALKERS, rows[walks])):
             kept = chosen[:count]
             actors[first : first + len(kept)] = kept
 
-    def _rows(self, snapshot: "carla.WorldSnapshot", x: float, y: float) -> NDArray[np.void]:
-        """(K,) ACTOR of all bodies but the ego, the nearest first."""
+    def _rows(self, snapshot: "carla.WorldSnapshot", x: float, y: float, z: float) -> NDArray[np.void]:
+        """(K,) ACTOR of all bodies on the level of the ego but itself, the nearest first."""
         found = []
         for one in snapshot:
             body = self._body(one.id)
@@ -114,6 +117,8 @@ class Observer:
             placed = one.get_transform()
             centre = placed.transform(carla.Location(box.location))
             east, north, yaw = from_carla(centre.x, centre.y, placed.rotation.yaw)
+            if abs(placed.location.z - z) > LEVEL_M + SLOPE * math.hypot(east - x, north - y):
+                continue
             velocity = one.get_velocity()
             speed = math.hypot(velocity.x, velocity.y)
             found.append((one.id, self._kind_now(one.id, kind), east, north, placed.location.z, yaw, speed, box.extent.x, box.extent.y))
