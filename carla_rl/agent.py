@@ -5,6 +5,7 @@ Knows no implementation: `carla_rl.build` turns the names into parts.
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -25,6 +26,7 @@ class Agent(Config):
     checkpoint: Path | None = Field(default=None, description="an SFT or RL checkpoint file")
     sft: Path | None = Field(default=None, description="the SFT model under a checkpoint of the earlier delta trainer")
     controller: str = DEFAULT_CONTROLLER
+    track: Literal["SENSORS", "MAP"] = Field(default="SENSORS", description="of the CARLA leaderboard, where the agent drives inside it")
     decision_ticks: int = Field(default=DECISION_TICKS, ge=1, le=20, description="ticks of 0.05 s between two plans")
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -15,14 +16,17 @@ from typing import Any, cast
 from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.controller import make_controller
 from carla_rl.errors import UsageError
-from carla_rl.interfaces import Policy, Simulator
+from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.storage import load_network
-from carla_rl.types import Needs
+from carla_rl.servers.interface import CarlaServer
+from carla_rl.types import TICK_S, WAYPOINT_S, Needs
 
-__all__ = ["Networks", "make_controller", "make_policy", "make_simulator"]
+__all__ = ["Networks", "make_carla_simulator", "make_controller", "make_policy", "make_simulator"]
 
 SIMULATORS = {"toy": "toy_env.simulator:ToySimulator"}
+CARLA_SIMULATOR = "carla_rl.carla_sim.simulator:CarlaSimulator"
+"""The simulator that needs servers."""
 KERNELS = {"toy": ("carla_rl.world.compiled:is_on_disk", "toy_env.kernel:tick")}
 SERVERS = {"toy": "toy_env.server.server:serve"}
 SERVING = {"toy": "toy_env.server.testing:serving"}
@@ -60,15 +64,18 @@ class Networks:
             self._loaded[town] = self._load(town)
         return self._loaded[town]
 
+    def file_of(self, town: str) -> Path | None:
+        """The map file of a town in the folders given; None where there is none, as for our own towns."""
+        candidates = (folder / f"{town}{suffix}" for folder in self._folders for suffix in MAP_SUFFIXES)
+        return next((path for path in candidates if path.is_file()), None)
+
     def _load(self, town: str) -> RoadNetwork:
         towns = import_module(TOWNS)
         if town in towns.TOWNS:
             return cast(RoadNetwork, towns.load_town(town))
-        for folder in self._folders:
-            for suffix in MAP_SUFFIXES:
-                path = folder / f"{town}{suffix}"
-                if path.is_file():
-                    return load_network(path) if suffix == ".npz" else compile_opendrive(path, town)
+        path = self.file_of(town)
+        if path is not None:
+            return load_network(path) if path.suffix == ".npz" else compile_opendrive(path, town)
         looked = ", ".join(str(folder) for folder in self._folders) or "no folder given"
         raise UsageError(
             f"town {town!r}: not one of our own ({', '.join(towns.TOWNS)}) and no {town}.npz, .xodr or .xodr.gz found ({looked}); "
@@ -85,8 +92,25 @@ def make_simulator(name: str, num_envs: int, needs: Needs, networks: Callable[[s
         UsageError: unknown name.
     """
     if name not in SIMULATORS:
-        raise UsageError(f"simulator {name!r}: unknown; this version has {', '.join(sorted(SIMULATORS))}")
+        raise UsageError(f"simulator {name!r}: unknown here; this version has {', '.join(sorted(SIMULATORS))}")
     return cast(Simulator, _load(SIMULATORS[name])(num_envs=num_envs, needs=needs, networks=networks, threads=threads))
+
+
+def make_carla_simulator(
+    servers: Sequence[CarlaServer], needs: Needs, networks: Callable[[str], RoadNetwork], *, timeout_s: float, restart_every: int = 0
+) -> Simulator:
+    """CARLA on servers, one env each; see `carla_rl.carla_sim.simulator.CarlaSimulator`.
+
+    Raises:
+        UsageError: CARLA's client is not installed, or a server cannot be used.
+        RunFailure: a server cannot be started or reached.
+    """
+    if find_spec("carla") is None:
+        raise UsageError(
+            "CARLA's client is not installed: pip install 'carla-rl[carla]' (CPython 3.11 or 3.12 on Linux x86-64 or Windows), or choose "
+            "--simulator toy"
+        )
+    return cast(Simulator, _load(CARLA_SIMULATOR)(servers, needs, networks, timeout_s=timeout_s, restart_every=restart_every))
 
 
 def make_policy(policy: str | None, checkpoint: Path | None, sft: Path | None) -> Policy:
@@ -111,6 +135,22 @@ def make_policy(policy: str | None, checkpoint: Path | None, sft: Path | None) -
 
         return load_external(policy)
     raise UsageError(f"policy {policy!r}: unknown; give {', '.join(sorted(POLICIES))} or module:Class")
+
+
+def fitting_controller(name: str, num_envs: int, policy: Policy, decision_ticks: int) -> Controller:
+    """The controller of that name for the plans of `policy`.
+
+    Raises:
+        UsageError: no such controller, or the policy plans less far ahead than it reads, or than a decision lasts.
+    """
+    controller = make_controller(name, num_envs)
+    wanted_s, plan_s = controller.shortest_plan_s(decision_ticks * TICK_S), policy.horizon * WAYPOINT_S
+    if plan_s < wanted_s - 1e-9:
+        raise UsageError(
+            f"policy {policy.name} plans {policy.horizon} waypoints, {plan_s:.2f} s, and controller {name!r} at {decision_ticks} ticks a "
+            f"decision needs {wanted_s:.2f} s; give a policy of a longer horizon, another --controller or fewer --decision-ticks"
+        )
+    return controller
 
 
 def is_compiled(name: str) -> bool:

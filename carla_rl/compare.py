@@ -16,7 +16,7 @@ from carla_rl.metrics.comparison import Comparison, Resolution, RouteDifference
 from carla_rl.metrics.differences import Pair, differences
 from carla_rl.metrics.measures import measure
 from carla_rl.metrics.paired import CONFIDENCE, POWER, RESAMPLES, Sampling, holm, pairs_needed
-from carla_rl.metrics.scores import DEFAULT_SCORE, definition
+from carla_rl.metrics.scores import definition
 from carla_rl.records.fingerprint import conditions, differing
 from carla_rl.records.reading import Run
 from carla_rl.records.run import TRAINING
@@ -30,7 +30,7 @@ def compare_all(
     baseline: Run,
     others: Sequence[Run],
     *,
-    score: str = DEFAULT_SCORE,
+    score: str | None = None,
     force: bool = False,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -67,24 +67,24 @@ def compare(
     a: Run,
     b: Run,
     *,
-    score: str = DEFAULT_SCORE,
+    score: str | None = None,
     force: bool = False,
     seed: int = 0,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
     resolve: Sequence[float] = RESOLVE,
 ) -> Comparison:
-    """Compare run B with run A over the episodes that both have. Differences are B - A.
+    """Compare run B with run A over the episodes that both have. Differences are B - A; without `score`, A's own definition.
 
     Raises:
         UsageError: a training run, or one without episodes; no common episode; conditions that differ (see `fingerprint`) without
             `force`; an unknown score definition; a difference to resolve that is not above 0.
     """
-    definition(score)
     if any(not (d > 0.0 and math.isfinite(d)) for d in resolve):
         raise UsageError(f"--resolve {min(resolve):g}: a difference to look for is above 0")
     for run in (a, b):
         check_evaluation(run)
+    score = definition(score or a.episodes[0].score).name
     differ = differing_conditions(a, b)
     if differ and not force:
         raise UsageError(f"{a.run_id} and {b.run_id} cannot be compared: {'; '.join(differ)}; give --force to compare them all the same")

@@ -4,6 +4,7 @@ The scalar functions are numba-compiled and are called from kernels; they alloca
 """
 
 import math
+from collections.abc import Callable
 
 import numba
 import numpy as np
@@ -44,17 +45,21 @@ def to_map(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[float
     return ox + x * c - y * s, oy + x * s + y * c
 
 
+_wrap: Callable[[float], float] = wrap.py_func
+"""The same without a compiled entrance: a process that only turns frames need not load the compiler's types."""
+
+
 def from_carla(x: float, y: float, yaw_deg: float = 0.0) -> tuple[float, float, float]:
     """A pose in CARLA's world frame (left-handed, y south, degrees clockwise) in the map frame: x, y in m, yaw in rad in (-pi, pi].
 
     With its inverse `to_carla` the one definition of how the frames are turned into one another; code on arrays does the same by element.
     """
-    return x, 0.0 - y, wrap(0.0 - math.radians(yaw_deg))
+    return x, 0.0 - y, _wrap(0.0 - math.radians(yaw_deg))
 
 
 def to_carla(x: float, y: float, yaw: float = 0.0) -> tuple[float, float, float]:
     """The inverse of `from_carla`: yaw is returned in degrees in [-180, 180)."""
-    return x, 0.0 - y, 0.0 - math.degrees(wrap(yaw))
+    return x, 0.0 - y, 0.0 - math.degrees(_wrap(yaw))
 
 
 @numba.njit(cache=True)

@@ -5,7 +5,7 @@ Everything else is an implementation of one of them or a reader of their results
 All are batched over N envs. None of them knows how the others work; `carla_rl.loop` joins them, `carla_rl.build` picks them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -34,11 +34,23 @@ class SimulatorInfo:
 class EnvsLost(Exception):
     """Worlds died during a step, as when a server crashes: no ending of an episode, and nobody's infraction."""
 
-    def __init__(self, envs: Sequence[int], step: Step) -> None:
-        """`step` is the state of all N envs after the tick; the rows of the lost ones hold the last that is known of them."""
-        super().__init__(f"envs {', '.join(map(str, envs))} were lost")
+    def __init__(
+        self, envs: Sequence[int], step: Step, *, reasons: Mapping[int, str] | None = None, hopeless: Collection[int] = ()
+    ) -> None:
+        """Tell which, and why.
+
+        Args:
+            envs: the lost ones.
+            step: the state of all N envs after the tick; the rows of the lost ones hold the last that is known of them.
+            reasons: what is known of why, by env, for people.
+            hopeless: envs whose episode cannot be played here, however often it is tried.
+        """
+        self.reasons = dict(reasons or {})
+        told = "; ".join(f"env {env}: {self.reasons[env]}" if env in self.reasons else f"env {env}" for env in envs)
+        super().__init__(f"worlds were lost ({told})")
         self.envs = tuple(envs)
         self.step = step
+        self.hopeless = frozenset(hopeless)
 
 
 class Simulator(Protocol):
@@ -64,8 +76,12 @@ class Simulator(Protocol):
     def reset(self, envs: Ints, episodes: Sequence[Episode]) -> Step:
         """Start `episodes[i]` in env `envs[i]`; the other envs stay as they are. Returns the state of all N envs.
 
-        An episode depends on nothing but itself: the same episode gives the same world bit for bit, in any env, beside any others.
-        Raises UsageError for an episode that cannot be played.
+        An episode depends on nothing but itself: the same episode gives the same world bit for bit, in any env, beside any others;
+        as far as the simulator is deterministic, which CARLA is not.
+
+        Raises:
+            UsageError: an episode that cannot be played.
+            EnvsLost: worlds died, or cannot play their episode; the others have begun theirs.
         """
 
     def step(self, control: Control) -> Step:

@@ -4,7 +4,7 @@ Two pure readers live off what it yields: `carla_rl.metrics` and `carla_rl.ppo`.
 and no policy, controller or simulator by name.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -62,6 +62,17 @@ class Halfway:
     """The state of all envs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An episode that is void because its world died."""
+
+    episode: Episode
+    reason: str
+    """What is known of why, for people."""
+    hopeless: bool
+    """Whether the simulator cannot play the episode at all, however often it is tried."""
+
+
 class ClosedLoop:
     """Simulator and controller joined; plans come from outside, episodes from a source that may be endless.
 
@@ -76,19 +87,20 @@ class ClosedLoop:
         *,
         ticks_per_decision: int,
         keep_scenes: bool = False,
-        drop_lost: bool = False,
+        on_lost: Callable[[Loss], None] | None = None,
         halfway: Halfway | None = None,
     ) -> None:
         """Every env begins an episode of the source; with `halfway` it goes on there, simulator and controller having been brought back.
 
-        With `drop_lost` an env whose world dies goes on with the next episode; else that ends the run.
+        An env whose world dies goes on with the next episode after `on_lost` was told, which may have put the lost one back into the
+        source; without `on_lost` that ends the run.
         """
         self._simulator = simulator
         self._controller = controller
         self._source = source
         self._ticks = ticks_per_decision
         self._keep_scenes = keep_scenes
-        self._drop_lost = drop_lost
+        self._on_lost = on_lost
         self._episodes: list[Episode | None] = list(halfway.episodes) if halfway else [None] * simulator.num_envs
         self.started: Bools = halfway.started.copy() if halfway else np.zeros(simulator.num_envs, np.bool_)
         """(N,) envs whose next decision is the first of an episode."""
@@ -120,8 +132,8 @@ class ClosedLoop:
         """Drive `plan` for one decision, then give ended envs their next episodes.
 
         Raises:
-            RunFailure: a waypoint, or what the simulator gave or showed an env that is driving, is no finite number; a world was lost; the
-                episode is named.
+            RunFailure: a waypoint, or what the simulator gave or showed an env that is driving, is no finite number; a world was lost and
+                nobody was to be told; the episode is named.
         """
         if self.observation is None:
             raise RuntimeError("nothing left to drive: the source of episodes is empty")
@@ -178,14 +190,24 @@ class ClosedLoop:
             try:
                 step = self._simulator.step(control)
             except EnvsLost as loss:
-                if not self._drop_lost:
-                    raise RunFailure(f"the simulator lost the worlds of {self._named(loss.envs)}; what was finished is kept") from loss
+                self._lose(loss)
                 step = loss.step
                 lost[list(loss.envs)] = True
             self._check({item.name: getattr(step.ego, item.name) for item in fields(Ego)}, "gave the ego", lost)
             first = first or control
         assert first is not None
         return step, first, lost
+
+    def _lose(self, loss: EnvsLost) -> None:
+        """Tell of each episode that is void; without anybody to tell, that ends the run."""
+        if self._on_lost is None:
+            reasons = "; ".join(loss.reasons[env] for env in loss.envs if env in loss.reasons)
+            raise RunFailure(
+                f"the simulator lost the worlds of {self._named(loss.envs)}{f' ({reasons})' if reasons else ''}; what was finished is kept"
+            ) from loss
+        for env in loss.envs:
+            if (episode := self._episodes[env]) is not None:
+                self._on_lost(Loss(episode, loss.reasons.get(env, "its world was lost"), env in loss.hopeless))
 
     def _named(self, envs: Sequence[int]) -> str:
         """The episodes of the envs, for messages."""
@@ -208,21 +230,24 @@ class ClosedLoop:
                     raise RunFailure(f"episode {episode.episode_id}: the simulator {verb} a {name} that is not a finite number")
 
     def _refill(self, envs: Ints, step: Step | None) -> Step:
-        """Start the next episodes in `envs`, as far as the source goes."""
-        taken: list[Episode] = []
-        fresh: list[int] = []
-        for env in envs:
-            self._episodes[env] = next(self._source, None)
-            if (episode := self._episodes[env]) is not None:
-                taken.append(episode)
-                fresh.append(int(env))
+        """Start the next episodes in `envs`, as far as the source goes. Where a world cannot be brought up the one after that is taken."""
         self.started = np.zeros(self._simulator.num_envs, np.bool_)
-        self.started[fresh] = True
-        if fresh:
-            self._controller.reset(self.started)
-        if fresh or step is None:
-            return self._simulator.reset(np.array(fresh, np.int64), taken)
-        return step
+        while True:
+            fresh: dict[int, Episode] = {}
+            for env in map(int, envs):
+                episode = self._episodes[env] = next(self._source, None)
+                self.started[env] = episode is not None
+                if episode is not None:
+                    fresh[env] = episode
+            if not fresh and step is not None:
+                return step
+            if fresh:
+                self._controller.reset(self.started)
+            try:
+                return self._simulator.reset(np.fromiter(fresh, np.int64), list(fresh.values()))
+            except EnvsLost as loss:
+                self._lose(loss)
+                step, envs = loss.step, np.array(loss.envs, np.int64)
 
 
 def rollout(loop: ClosedLoop, policy: Policy) -> Iterator[Decision]:

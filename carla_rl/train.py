@@ -25,7 +25,7 @@ from carla_rl.config import Config
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.gaussian import Noise
 from carla_rl.interfaces import Controller, Policy, Simulator
-from carla_rl.loop import ClosedLoop, Decision
+from carla_rl.loop import ClosedLoop, Decision, Loss
 from carla_rl.metrics.episode import EpisodeMeter
 from carla_rl.metrics.result import EpisodeResult
 from carla_rl.metrics.summary import summarize
@@ -35,7 +35,7 @@ from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord, sampling
 from carla_rl.records.board import Board
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.lock import sole_writer
-from carla_rl.records.training import DROPPED, UPDATE, VALIDATION, TrainingLog, note_resume
+from carla_rl.records.training import DROPPED, LOST, UPDATE, VALIDATION, TrainingLog, note_resume
 from carla_rl.reward import AnyReward, RewardConfig, RewardTerms
 from carla_rl.scenario.sampler import Curriculum, TrainingSampler
 from carla_rl.warm_start import WarmStartConfig
@@ -180,7 +180,7 @@ class Training:
         source = resume.Source(parts.sampler)
         halfway = kept.halfway(parts.simulator, parts.controller, self._meter, source) if kept else None
         ticks = parts.ticks_per_decision
-        loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=ticks, drop_lost=True, halfway=halfway)
+        loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=ticks, on_lost=self._note_loss, halfway=halfway)
         device = None if config.device == "cpu" else torch.device(config.device)
         trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure, device)
         live = resume.Live(trainer, loop, parts.policy, parts.simulator, parts.controller, self._meter, source)
@@ -196,6 +196,13 @@ class Training:
             self._write_policies(trainer)
             self._log.write_documents(self._about(), complete=False)
         return live
+
+    def _note_loss(self, loss: Loss) -> None:
+        """Write down that an episode is void; the sampler draws another."""
+        row = {"update": len(self._log.updates), "episode_id": loss.episode.episode_id, "reason": loss.reason}
+        self._log.add(LOST, row)
+        if loss.hopeless:
+            raise RunFailure(f"scenario {loss.episode.scenario.scenario_id} cannot be trained on: {loss.reason}")
 
     def _steps(self, live: resume.Live, board: Board) -> Iterator[Progress]:
         trainer = live.trainer

@@ -86,6 +86,8 @@ class Ending(IntEnum):
     """An infraction that the episode's rules make terminal (training only; the leaderboard drives on)."""
     ROUTE_TIMEOUT = 5
     """The time limit: the only truncation, the only ending that bootstraps with the value of the terminal observation."""
+    AGENT_FAILED = 6
+    """The agent's own program failed; only in results that another evaluator wrote (here it is an error of the run)."""
 
 
 class SimulatorKind(StrEnum):
@@ -93,6 +95,8 @@ class SimulatorKind(StrEnum):
 
     TOY = "toy"
     CARLA = "carla"
+    TOY_SERVER = "toy-server"
+    """This project's CARLA-compatible server, driven through CARLA's client: the adapter's code, the toy's physics."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ train() {  # SFT RUN SETTINGS DECISIONS SEED
 drive() {  # BANK RUN, then who drives
     local bank=$1 name=$2 suite=(--suite "$1")
     shift 2
-    [ "$bank" = unseen ] && suite=(--suite "$routes" --routes Town02,Town04 --maps "$maps" --skip-unsupported)
+    [ "$bank" = unseen ] && suite=(--suite "$routes" --routes "Town02,Town04" --maps "$maps" --skip-unsupported)
     [ -e "$out/$bank/$name/metrics.json" ] && return
     rm -rf "${out:?}/$bank/$name"
     run evaluate "${suite[@]}" "$@" --out "$out/$bank" --run-id "$name" > /dev/null
@@ -44,7 +44,7 @@ clone good 192 0.3
 # two trainings at a time, each on one core
 lanes=()
 for base in weak good; do
-    (for seed in "${seeds[@]}"; do train $base $base-$seed launch/study.toml 4000000 "$seed"; done) &
+    (for seed in "${seeds[@]}"; do train "$base" "$base-$seed" launch/study.toml 4000000 "$seed"; done) &
     lanes+=($!)
 done
 for lane in "${lanes[@]}"; do wait "$lane" || fail "a training failed; the last lines of $out/*.log say why. Run the script again when that is mended"; done
@@ -55,7 +55,7 @@ for bank in "${banks[@]}"; do
     drive "$bank" expert --policy expert
     for base in weak good; do
         drive "$bank" $base --checkpoint "$out/$base/model.pt"
-        for seed in "${seeds[@]}"; do drive "$bank" $base-$seed --checkpoint "$out/train/$base-$seed/checkpoints/best.pt"; done
+        for seed in "${seeds[@]}"; do drive "$bank" "$base-$seed" --checkpoint "$out/train/$base-$seed/checkpoints/best.pt"; done
         echo "$bank, $base SFT:"
         .venv/bin/carla-rl gap --expert "$out/$bank/expert" --sft "$out/$bank/$base" "${seeds[@]/#/$out/$bank/$base-}"
     done

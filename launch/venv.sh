@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it, from the root of the checkout: makes .venv with the pinned set, once.
 # A second call installs nothing and needs no network, unless pyproject.toml or constraints.txt have changed.
 # PYTHON names the interpreter to use (3.11 or 3.12); without it the first that is found is taken.

@@ -191,7 +191,7 @@ def put_ego(toy: ToySimulator, x: float, y: float = 0.0, yaw: float = 0.0, speed
     """Move the ego of an env, and the place on the route where it is looked for; what it has driven so far stays."""
     row = toy._worlds.world[env : env + 1]
     row["x"], row["y"], row["yaw"], row["speed"] = x, y, yaw, speed
-    row["near"] = row["deviation_point"] = np.argmin(np.hypot(toy._episodes[env].route.x - x, toy._episodes[env].route.y - y))  # type: ignore[union-attr]
+    row["near"] = row["deviation_point"] = np.argmin(np.hypot(toy._fleet.episodes[env].route.x - x, toy._fleet.episodes[env].route.y - y))  # type: ignore[union-attr]
 
 
 def put_vehicle(toy: ToySimulator, slot: int, lane: int, s: float, speed: float = 0.0, half_length: float = 2.5, env: int = 0) -> Any:

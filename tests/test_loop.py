@@ -244,7 +244,7 @@ class Fragile(Counter):
 
 def test_an_env_whose_world_dies_goes_on_with_the_next_episode() -> None:
     simulator, controller, source = Fragile(2), Watcher(), iter([episode(8), episode(6), episode(4)])
-    loop = ClosedLoop(cast(Any, simulator), controller, source, ticks_per_decision=2, drop_lost=True)
+    loop = ClosedLoop(cast(Any, simulator), controller, source, ticks_per_decision=2, on_lost=lambda loss: None)
     decisions = list(rollout(loop, cast(Any, Straight())))
     assert [decision.lost.tolist() for decision in decisions] == [[False, False], [False, True], [False, False], [False, False]]
     # the decision in which it died counts for nobody, though its other tick was driven

@@ -8,6 +8,7 @@ import numpy as np
 
 from carla_rl.roads.network import Right
 from carla_rl.world.compiled import inline_rule, rule
+from carla_rl.world.shut import COMMITTED_M, is_before_ego
 from carla_rl.world.signals import GREEN, YELLOW, light_state
 from carla_rl.world.state import Record
 from carla_rl.world.town import Town
@@ -16,8 +17,6 @@ SIGNAL = int(Right.SIGNAL)
 STOP = int(Right.STOP)
 YIELD = int(Right.YIELD)
 
-COMMITTED_M = 0.5
-"""Who has its front so far over the line drives on."""
 YELLOW_BRAKE = 3.0
 """m/s^2: who would have to brake harder for a yellow light drives on."""
 STOP_NEAR_M = 4.0
@@ -27,8 +26,6 @@ LOOK_M = 8.0
 ARRIVAL_S = 3.5
 """Others that arrive later do not count."""
 SLOW_MPS = 0.1
-SAME_PLACE_M = 1.0
-"""Lanes into a junction that begin within this come from the same lane."""
 WAITED_TICKS = 200
 """Who has waited 10 s no longer gives way to those outside the junction; who has stood 10 s at a line is no longer given way to."""
 EGO_ID = np.int64(-1)
@@ -112,16 +109,6 @@ def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
         if not wait and other.entry != me.entry:
             wait = gives_way(town, me, other.entry, other.entry_m, other.half_length, other.speed, other.still_ticks, other.id)
     return wait
-
-
-@rule
-def is_before_ego(town: Town, world: Record, me: Record) -> bool:
-    """Whether `me` stands between the ego and the junction that both come to, from the same side: it has to make way, shut or not."""
-    if world.entry < 0 or me.entry_m > world.entry_m:
-        return False
-    mine, its = town.samples[town.lanes[me.entry].first], town.samples[town.lanes[world.entry].first]
-    dx, dy = mine.x - its.x, mine.y - its.y
-    return bool(dx * dx + dy * dy < SAME_PLACE_M * SAME_PLACE_M)
 
 
 @inline_rule

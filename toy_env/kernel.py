@@ -9,6 +9,7 @@ from carla_rl.world import contact, playing
 from carla_rl.world.compiled import inline_rule, kernel, rule
 from carla_rl.world.following import DECIDE_TICKS
 from carla_rl.world.judging import account, judge, locate
+from carla_rl.world.slots import LOST_M, STUCK_TICKS
 from carla_rl.world.state import Record, Role, Worlds
 from carla_rl.world.town import Town
 from toy_env import spawn, traffic, walkers
@@ -22,8 +23,6 @@ RETRY_TICKS = 20
 """How often room is looked for again for an actor that found none."""
 JAM_TICKS = 600
 """A vehicle that stands in a junction for 30 s is taken elsewhere: it is in a jam that rules do not solve."""
-STUCK_TICKS = 2400
-"""So is one that stands anywhere for 120 s."""
 
 
 @inline_rule
@@ -45,7 +44,7 @@ def drive_ego(vehicle: VehicleParameters, world: Record, throttle: float, steer:
 def is_lost(world: Record, me: Record) -> bool:
     """Whether a vehicle or walker should be put elsewhere: too far from the ego, or stuck."""
     dx, dy = me.x - world.x, me.y - world.y
-    if dx * dx + dy * dy > spawn.LOST_M * spawn.LOST_M:
+    if dx * dx + dy * dy > LOST_M * LOST_M:
         return True
     if me.still_ticks > STUCK_TICKS:
         return True

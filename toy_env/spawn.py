@@ -8,7 +8,7 @@ from carla_rl.types import ObjectKind
 from carla_rl.world.compiled import rule
 from carla_rl.world.paths import put
 from carla_rl.world.rng import pick
-from carla_rl.world.slots import NONE, TRAFFIC, draw, fresh, has_room
+from carla_rl.world.slots import NONE, RECYCLE_RING_M, RESET_RING_M, TRAFFIC, draw, fresh, has_room
 from carla_rl.world.state import Record, Role
 from carla_rl.world.town import BLOCK_M, Town
 
@@ -16,12 +16,6 @@ VEHICLE = int(ObjectKind.VEHICLE)
 PEDESTRIAN = int(ObjectKind.PEDESTRIAN)
 WALKER = int(Role.WALKER)
 
-RESET_RING_M = (12.0, 100.0)
-"""Distance from the ego at a reset."""
-RECYCLE_RING_M = (60.0, 110.0)
-"""Distance from the ego of an actor that is put back."""
-LOST_M = 120.0
-"""An actor farther from the ego is put back."""
 START_MPS = 5.0
 """Vehicles are at most so fast at a reset: who follows at `slots.ROOM_M` can still stop."""
 RECYCLE_ROOM_S = 1.0

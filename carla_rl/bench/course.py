@@ -41,5 +41,5 @@ def make_course(num_envs: int, threads: int = 1, seed: int = 0) -> Course:
     sampler = TrainingSampler(make_episodes(suite, simulator.unsupported), seed, MID_ROUTE)
     source = (sampler.next() for _ in itertools.count())
     controller = make_controller(DEFAULT_CONTROLLER, num_envs)
-    loop = ClosedLoop(simulator, controller, source, ticks_per_decision=DECISION_TICKS, drop_lost=True)
+    loop = ClosedLoop(simulator, controller, source, ticks_per_decision=DECISION_TICKS)
     return Course(cast(ToyWorlds, simulator), loop)

@@ -12,12 +12,15 @@ from carla_rl.cli import (
     commands_correlate,
     commands_data,
     commands_demo,
+    commands_doctor,
     commands_evaluate,
+    commands_import,
     commands_ladder,
     commands_pictures,
     commands_results,
     commands_runs,
     commands_serve,
+    commands_servers,
     commands_settings,
     commands_train,
     commands_warm_start,
@@ -60,6 +63,7 @@ app.command("evaluate", rich_help_panel="Closed loop")(commands_evaluate.evaluat
 app.command("train", rich_help_panel="Closed loop")(commands_train.train)
 app.command("settings", rich_help_panel="Closed loop")(commands_settings.settings)
 app.command("runs", rich_help_panel="Results")(commands_runs.runs)
+app.command("import-results", rich_help_panel="Results")(commands_import.import_results)
 app.command("scores", rich_help_panel="Results")(commands_compare.scores)
 app.command("compare", rich_help_panel="Results")(commands_compare.compare)
 app.command("ladder", rich_help_panel="Results")(commands_ladder.ladder)
@@ -68,6 +72,8 @@ app.command("report", rich_help_panel="Results")(commands_pictures.report)
 app.command("render", rich_help_panel="Results")(commands_pictures.render)
 app.command("gap", rich_help_panel="Results")(commands_results.gap)
 app.command("serve", rich_help_panel="Simulators")(commands_serve.serve)
+app.command("doctor", rich_help_panel="Simulators")(commands_doctor.doctor)
+app.add_typer(commands_servers.server, name="server", rich_help_panel="Simulators")
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
 app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)
 app.add_typer(commands_bench.bench, name="bench", rich_help_panel="Speed")

@@ -14,7 +14,6 @@ from carla_rl.errors import RunFailure, UsageError
 from carla_rl.gate import Judged, judge, read_requirement
 from carla_rl.metrics.comparison import Comparison
 from carla_rl.metrics.paired import CONFIDENCE
-from carla_rl.metrics.scores import DEFAULT_SCORE
 from carla_rl.metrics.summary import abilities, by_type, intervals
 from carla_rl.metrics.summary import scores as every_score
 from carla_rl.records.measured import with_motion
@@ -32,7 +31,7 @@ def compare(
             "May be repeated.",
         ),
     ] = None,
-    score: Annotated[str, typer.Option("--score", help="Definition of the driving score.")] = DEFAULT_SCORE,
+    score: Annotated[str | None, typer.Option("--score", help="Definition of the driving score; A's own if left out.")] = None,
     confidence: Annotated[float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the intervals.")] = CONFIDENCE,
     resolve: Annotated[
         list[float] | None,

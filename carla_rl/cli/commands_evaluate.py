@@ -10,18 +10,31 @@ import typer
 from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent, read_agent
-from carla_rl.cli import options
+from carla_rl.attempts import ATTEMPTS
+from carla_rl.cli import options, options_servers
+from carla_rl.cli.carla import TIMEOUT_S, CarlaOptions, carla_options, check_envs
 from carla_rl.cli.console import print_json, progress, stderr, stdout
+from carla_rl.cli.dry_run import rehearse
+from carla_rl.cli.evaluation import EvaluationRequest, StoppedEvaluation, protocol_of, read_stopped_evaluation
 from carla_rl.cli.setup import Drive, make_drive
 from carla_rl.cli.tables import evaluation_table, infraction_lines
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import drive
-from carla_rl.records.run import EVALUATION, RunDirectory, start_run
+from carla_rl.loop import Loss
+from carla_rl.records.run import EVALUATION, RunDirectory, reopen_run, start_run
+from carla_rl.servers.launch import Quality
+from carla_rl.servers.ports import FIRST
+
+NUM_ENVS = 32
+"""Worlds of a simulator that has them for nothing."""
+BESIDE_RESUME = ("resume", "num_envs", "threads", "attempts", "json", "dry_run", *options_servers.NAMES)
+"""Options that may be given beside it: none of them changes a number."""
 
 
 def evaluate(
-    suite: options.Suite,
-    simulator: options.Simulator,
+    context: typer.Context,
+    suite: options.OptionalSuite = None,
+    simulator: options.OptionalSimulator = None,
     checkpoint: options.Checkpoint = None,
     policy: options.Policy = None,
     agent: Annotated[
@@ -34,8 +47,35 @@ def evaluate(
     repetitions: options.Repetitions = 1,
     skip_unsupported: options.SkipUnsupported = False,
     maps: options.Maps = None,
-    num_envs: options.NumEnvs = 32,
+    num_envs: Annotated[
+        int | None,
+        typer.Option(
+            "--num-envs",
+            min=1,
+            max=options.MOST_ENVS,
+            help=f"Worlds simulated at once, {NUM_ENVS} if left out; on CARLA one a server. Changes the speed, never the results.",
+        ),
+    ] = None,
     steps: Annotated[bool, typer.Option("--steps/--no-steps", help="Keep a step log of every episode, to redraw the drive.")] = True,
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, max=100, help="So often an episode is begun whose world is lost, before it is given up.")
+    ] = ATTEMPTS,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="RUN_DIR", help="Drive what is missing of this run, as it was told; only servers may be others."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be driven and started, and end.")] = False,
+    carla: options_servers.Carla = None,
+    servers: options_servers.Servers = None,
+    gpus: options_servers.Gpus = None,
+    docker: options_servers.Docker = None,
+    binary: options_servers.Binary = None,
+    apptainer: options_servers.Apptainer = None,
+    toy_server: options_servers.ToyServer = False,
+    restart_every: options_servers.RestartEvery = None,
+    server_port: options_servers.ServerPort = FIRST,
+    quality: options_servers.ServerQuality = Quality.EPIC,
+    carla_timeout: options_servers.CarlaTimeout = TIMEOUT_S,
     threads: options.Threads = 1,
     out: options.Out = Path("out"),
     run_id: options.RunId = None,
@@ -43,43 +83,87 @@ def evaluate(
 ) -> None:
     """Drive a suite in closed loop and measure: driving score, route completion, infractions, ADE/FDE against the expert.
 
-    Every finished episode is on the disk at once; Ctrl-C keeps them. An example on CARLA's own routes (the map files beside them):
+    Every finished episode is on the disk at once; Ctrl-C keeps them, and --resume drives the rest. An example on CARLA's own routes (the
+    map files beside them):
 
     carla-rl evaluate --simulator toy --policy expert --suite longest6_v2.xml --routes Town01,Town02 --maps maps --skip-unsupported
     """
     torch.set_num_threads(threads)
     if agent and (checkpoint or policy or sft or controller != DEFAULT_CONTROLLER or decision_ticks != DECISION_TICKS):
         raise UsageError(f"--agent {agent} says what drives; leave --checkpoint, --policy, --sft, --controller and --decision-ticks out")
-    driver = read_agent(agent) if agent else make_agent(policy, checkpoint, sft, controller, decision_ticks)
-    ready = make_drive(
-        driver,
-        simulator,
-        suite,
-        routes=routes,
-        maps=maps or (),
-        num_envs=num_envs,
-        threads=threads,
-        repetitions=repetitions,
-        skip_unsupported=skip_unsupported,
+    if resume is not None:
+        options.given_beside_resume(context, BESIDE_RESUME)
+        stopped: StoppedEvaluation | None = (found := read_stopped_evaluation(resume))
+        request = found.request
+    else:
+        stopped = None
+        if suite is None or simulator is None:
+            given = {"--suite": suite, "--simulator": simulator}
+            context.fail(f"Missing option {next(name for name, value in given.items() if value is None)!r}.")
+        driver = read_agent(agent) if agent else make_agent(policy, checkpoint, sft, controller, decision_ticks)
+        request = EvaluationRequest(
+            simulator=simulator,
+            suite=suite,
+            routes=routes,
+            maps=tuple(maps or ()),
+            agent=driver,
+            repetitions=repetitions,
+            skip_unsupported=skip_unsupported,
+            steps=steps,
+        )
+    chosen = carla_options(
+        carla=carla,
+        servers=servers,
+        gpus=gpus,
+        docker=docker,
+        binary=binary,
+        apptainer=apptainer,
+        toy_server=toy_server,
+        restart_every=restart_every,
+        server_port=server_port,
+        quality=quality,
+        timeout_s=carla_timeout,
     )
-    config = {
-        "simulator": simulator,
-        "suite": suite,
-        "routes": routes,
-        "maps": [str(folder) for folder in maps or ()],
-        "agent": driver.model_dump(mode="json"),
-        "repetitions": repetitions,
-        "skip_unsupported": skip_unsupported,
-        "num_envs": ready.parts.simulator.num_envs,
-        "steps": steps,
-        "seeds": {episode.episode_id: episode.seed for episode in ready.bank.episodes},
-    }
-    metrics, path = run_evaluation(ready, driver, config, out=out, run_id=run_id, steps=steps)
+    check_envs(request.simulator, num_envs, chosen)
+    if dry_run:
+        rehearse(request, chosen, num_envs or NUM_ENVS, resumed=stopped, json=json)
+        return
+    ready = ready_for(request, chosen, num_envs or NUM_ENVS, threads=threads, logs=out / "servers")
+    if stopped is not None:
+        metrics, path = resume_evaluation(ready, stopped, attempts=attempts)
+    else:
+        metrics, path = run_evaluation(ready, request, out=out, run_id=run_id, attempts=attempts)
     if json:
         names = ("run_id", "simulator", "suite", "policy", "summary", "skipped_scenarios")
-        print_json({"path": str(path), **{name: metrics[name] for name in names}})
+        print_json({"path": str(path), **{name: metrics[name] for name in names}, "quarantined": metrics.get("quarantined", {})})
     else:
         _tell(metrics, path)
+    if given_up := metrics.get("quarantined"):
+        raise RunFailure(
+            f"{len(given_up)} of the episodes could not be driven and are missing from the results ({', '.join(sorted(given_up))}); "
+            f"{path / 'quarantine.jsonl'} says why, and carla-rl evaluate --resume {path} tries them again"
+        )
+
+
+def ready_for(request: EvaluationRequest, chosen: CarlaOptions, num_envs: int, *, threads: int, logs: Path) -> Drive:
+    """Everything built and checked.
+
+    Raises:
+        UsageError, RunFailure: see `make_drive`.
+    """
+    return make_drive(
+        request.agent,
+        request.simulator,
+        request.suite,
+        routes=request.routes,
+        maps=request.maps,
+        num_envs=num_envs,
+        threads=threads,
+        repetitions=request.repetitions,
+        skip_unsupported=request.skip_unsupported,
+        carla=chosen,
+        logs=logs,
+    )
 
 
 def _tell(metrics: Mapping[str, Any], path: Path) -> None:
@@ -101,9 +185,9 @@ def make_agent(policy: str | None, checkpoint: Path | None, sft: Path | None, co
 
 
 def run_evaluation(
-    ready: Drive, agent: Agent, config: dict[str, Any], *, out: Path, run_id: str | None, steps: bool
+    ready: Drive, request: EvaluationRequest, *, out: Path, run_id: str | None, attempts: int = ATTEMPTS
 ) -> tuple[dict[str, Any], Path]:
-    """Drive with a progress bar; what metrics.json holds, and the run directory.
+    """Drive a whole suite with a progress bar; what metrics.json holds, and the run directory.
 
     Raises:
         RunFailure: interrupted; says what is kept and where.
@@ -113,25 +197,57 @@ def run_evaluation(
         stderr.print(
             f"[yellow]{bank.suite.name}: {len(bank.suite.omitted)} things in the file cannot be driven; environment.json lists them[/]"
         )
-    started = start_run(
-        out,
-        EVALUATION,
-        config=config,
-        simulator=bank.simulator.info,
-        suite=bank.record,
-        policy=ready.policy,
-        protocol={"controller": agent.controller, "decision_ticks": agent.decision_ticks, **bank.simulator.info.criteria},
-        run_id=run_id,
-    )
-    run = RunDirectory(started)
+    config = {
+        **request.model_dump(mode="json"),
+        "num_envs": bank.simulator.num_envs,
+        "seeds": {episode.episode_id: episode.seed for episode in bank.episodes},
+    }
+    with closing(bank.simulator):
+        started = start_run(
+            out,
+            EVALUATION,
+            config=config,
+            simulator=bank.simulator.info,
+            suite=bank.record,
+            policy=ready.policy,
+            protocol=protocol_of(ready, request.agent),
+            run_id=run_id,
+        )
+        return _drive(ready, RunDirectory(started), ready.bank.episodes, steps=request.steps, attempts=attempts)
+
+
+def resume_evaluation(ready: Drive, stopped: StoppedEvaluation, *, attempts: int = ATTEMPTS) -> tuple[dict[str, Any], Path]:
+    """Drive what is missing of a run; the same as `run_evaluation` would have given in one go.
+
+    Raises:
+        UsageError: what would be driven is not what the run drove.
+        RunFailure: interrupted; says what is kept and where.
+    """
+    with closing(ready.bank.simulator):
+        stopped.check(ready)
+        missing, run = stopped.missing(ready), stopped.run
+        stderr.print(f"[dim]{len(run.episodes)} episodes of {run.run_id} are there, {len(missing)} are missing[/]", highlight=False)
+        facts = {name: run.environment[name] for name in ("simulator", "suite", "policy", "protocol", "code")}
+        started = reopen_run(run.path, facts, run.environment.get("git", {}))
+        return _drive(ready, RunDirectory(started, run.episodes), missing, steps=stopped.request.steps, attempts=attempts)
+
+
+def _drive(ready: Drive, run: RunDirectory, episodes: tuple[Any, ...], *, steps: bool, attempts: int) -> tuple[dict[str, Any], Path]:
     done, score = 0, 0.0
+
+    def void(loss: Loss) -> None:
+        stderr.print(f"[yellow]{escape(loss.episode.episode_id)} is void: {escape(loss.reason)}[/]", highlight=False, soft_wrap=True)
+
     try:
-        with closing(bank.simulator), run, progress() as bar:
-            task = bar.add_task(f"driving {bank.suite.name}", total=len(bank.episodes), note="")
-            for result in drive(ready.parts, bank.episodes, run, keep_steps=steps):
+        with run, progress() as bar:
+            task = bar.add_task(f"driving {ready.bank.suite.name}", total=len(episodes), note="")
+            for result in drive(ready.parts, episodes, run, keep_steps=steps, attempts=attempts, on_void=void):
                 done += 1
                 score += result.driving_score
                 bar.update(task, advance=1, note=f"driving score so far {score / done:.1f}")
     except KeyboardInterrupt:
-        raise RunFailure(f"interrupted: {done} of {len(bank.episodes)} episodes were finished and are kept in {run.path}") from None
+        raise RunFailure(
+            f"interrupted: {done} of {len(episodes)} episodes were finished and are kept in {run.path}; drive the rest with: "
+            f"carla-rl evaluate --resume {run.path}"
+        ) from None
     return run.finish(), run.path

@@ -1,25 +1,53 @@
-"""The entry point of the `carla-rl` script: `serve` starts without the libraries that only the other commands need.
+"""The entry point of the `carla-rl` script: some commands start without the libraries that only the others need.
 
-A test waits for a server, so it counts that torch takes seconds to load.
+A test waits for a server, and who looks at servers waits for the answer, so it counts that torch takes seconds to load.
 """
 
 import sys
+from collections.abc import Callable
 
 import typer
 
-from carla_rl.cli import commands_serve
 from carla_rl.cli.failures import exit_code
 
-QUICK = "serve"
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _serve() -> typer.Typer:
+    from carla_rl.cli.commands_serve import serve
+
+    return _alone("serve", serve)
+
+
+def _server() -> typer.Typer:
+    from carla_rl.cli.commands_servers import server
+
+    return server
+
+
+def _doctor() -> typer.Typer:
+    from carla_rl.cli.commands_doctor import doctor
+
+    return _alone("doctor", doctor)
+
+
+def _alone(name: str, command: Callable[..., None]) -> typer.Typer:
+    """An app of one command."""
+    app = typer.Typer(name=name, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    app.command(name, context_settings=HELP)(command)
+    return app
+
+
+QUICK: dict[str, Callable[[], typer.Typer]] = {"serve": _serve, "server": _server, "doctor": _doctor}
+"""Commands that need no torch, and what loads each."""
 
 
 def main() -> None:
     """Run the command line of this process."""
     arguments = sys.argv[1:]
-    if arguments[:1] == [QUICK]:
-        app = typer.Typer(name="carla-rl", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-        app.command(QUICK, context_settings={"help_option_names": ["-h", "--help"]})(commands_serve.serve)
-        sys.exit(exit_code(lambda: app(arguments[1:], prog_name=f"carla-rl {QUICK}", standalone_mode=True)))
+    if arguments and arguments[0] in QUICK:
+        app = QUICK[arguments[0]]()
+        sys.exit(exit_code(lambda: app(arguments[1:], prog_name=f"carla-rl {arguments[0]}", standalone_mode=True)))
     # loads torch
     from carla_rl.cli.app import run
 

@@ -1,9 +1,12 @@
 """The options that several commands share, each written once: one word for one thing throughout."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from carla_rl.errors import UsageError
 
 LARGEST_SEED = 2**63 - 1
 MOST_ENVS = 65_536
@@ -66,3 +69,20 @@ Episodes = Annotated[
     str, typer.Option("--episodes", metavar="GLOB", help="Recorded episodes: a quoted pattern such as 'data/*/episode.json'.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Go on although the runs' fingerprints differ; the differences are shown.")]
+
+
+def given_beside_resume(context: typer.Context, allowed: Collection[str]) -> set[str]:
+    """The names of the options that were given.
+
+    Raises:
+        UsageError: one that is not among those that may be given beside --resume, since it stands in the run's config.json.
+    """
+    given = set()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.name not in allowed:
+            raise UsageError(f"{parameter.opts[0]} is not taken beside --resume: the run goes on as its config.json says; leave it out")
+        given.add(str(parameter.name))
+    return given

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carla_rl.agent import Agent
-from carla_rl.build import Networks, is_compiled, make_controller, make_expert, make_policy, make_simulator, map_folders
+from carla_rl.build import Networks, fitting_controller, is_compiled, make_expert, make_policy, make_simulator, map_folders
+from carla_rl.cli.carla import CARLA, CarlaOptions, make_carla, map_files
 from carla_rl.cli.console import stderr
 from carla_rl.errors import UsageError
 from carla_rl.evaluate import Parts
-from carla_rl.interfaces import Controller, Policy, Simulator
+from carla_rl.interfaces import Policy, Simulator
 from carla_rl.records.run import PolicyRecord, SuiteRecord
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import Suite, load_suite
-from carla_rl.types import TICK_S, WAYPOINT_S, Needs
+from carla_rl.types import Needs
 from carla_rl.warm_up import warm_up
+
+NO_SERVERS = CarlaOptions()
+"""Nothing was said about servers."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +58,36 @@ def make_bank(
     repetitions: int = 1,
     skip_unsupported: bool = False,
     idle_envs: bool = False,
+    carla: CarlaOptions = NO_SERVERS,
+    logs: Path = Path("servers"),
 ) -> Bank:
     """Load a suite, build the simulator, trace the routes. Everything that can be wrong is found here, before anything runs.
 
-    With `idle_envs` there may be more envs than episodes (training draws endlessly).
+    With `idle_envs` there may be more envs than episodes (training draws endlessly). On CARLA there is an env a server: `num_envs` is for
+    the others, `carla` and `logs` (the folder of the servers' logs) are for CARLA.
 
     Raises:
-        UsageError: see `load_suite`, `make_simulator`, `make_episodes`.
+        UsageError: see `load_suite`, `make_simulator`, `make_carla`, `make_episodes`.
+        RunFailure: a server cannot be started or reached.
     """
     networks = Networks(map_folders(suite, maps))
     loaded = load_suite(suite, networks, routes)
     count = len(loaded.scenarios) * repetitions
-    world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, count), needs, networks, threads)
-    episodes = make_episodes(loaded, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
-    compile_first(simulator)
+    if simulator == CARLA:
+        files = map_files(networks, [scenario.town for scenario in loaded.scenarios])
+        world = make_carla(carla, carla.envs if idle_envs else min(carla.envs, count), needs, networks, files, logs)
+    elif carla.given:
+        raise UsageError(
+            f"options about CARLA servers were given with --simulator {simulator}; drive on --simulator carla, or leave them out"
+        )
+    else:
+        world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, count), needs, networks, threads)
+    try:
+        episodes = make_episodes(loaded, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
+        compile_first(simulator)
+    except BaseException:
+        world.close()
+        raise
     return Bank(loaded, episodes, world)
 
 
@@ -94,6 +114,8 @@ def make_drive(
     threads: int,
     repetitions: int,
     skip_unsupported: bool,
+    carla: CarlaOptions = NO_SERVERS,
+    logs: Path = Path("servers"),
 ) -> Drive:
     """An agent on a bank.
 
@@ -112,26 +134,12 @@ def make_drive(
         threads=threads,
         repetitions=repetitions,
         skip_unsupported=skip_unsupported,
+        carla=carla,
+        logs=logs,
     )
     controller = fitting_controller(agent.controller, bank.simulator.num_envs, policy, agent.decision_ticks)
     parts = Parts(bank.simulator, policy, controller, reference, agent.decision_ticks)
     return Drive(bank, parts, policy_record(policy, agent.checkpoint))
-
-
-def fitting_controller(name: str, num_envs: int, policy: Policy, decision_ticks: int) -> Controller:
-    """The controller of that name for the plans of `policy`.
-
-    Raises:
-        UsageError: no such controller, or the policy plans less far ahead than it reads, or than a decision lasts.
-    """
-    controller = make_controller(name, num_envs)
-    wanted_s, plan_s = controller.shortest_plan_s(decision_ticks * TICK_S), policy.horizon * WAYPOINT_S
-    if plan_s < wanted_s - 1e-9:
-        raise UsageError(
-            f"policy {policy.name} plans {policy.horizon} waypoints, {plan_s:.2f} s, and controller {name!r} at {decision_ticks} ticks a "
-            f"decision needs {wanted_s:.2f} s; give a policy of a longer horizon, another --controller or fewer --decision-ticks"
-        )
-    return controller
 
 
 def policy_record(policy: Policy, checkpoint: Path | None) -> PolicyRecord:

@@ -72,7 +72,7 @@ def measure(episode: EpisodeResult, score: str = DEFAULT_SCORE) -> dict[str, flo
         "success_rate": float(episode.success),
         "score_penalty": mine.score_penalty,
         **{name: one.score_composed for name, one in scored.items()},
-        "normalised_driving_score": normalised_driving_score(drive, episode.route_length_m),
+        "normalised_driving_score": normalised_driving_score(drive, episode.route_length_m) if episode.route_length_m else None,
         **{name: None if found is None else one(found) for name, one in subscores.SCORES.items()},
         "efficiency": efficiency(motion.traffic_speed_shares) if motion else None,
         "comfort": motion.comfortable_chunks / motion.chunks if motion and motion.chunks else None,

@@ -51,11 +51,13 @@ class InfractionRecord(Record):
     """One infraction, with when and where."""
 
     kind: Kind
-    time_s: Positive = Field(description="s since the start of the episode")
-    x: float = Field(description="m, map frame")
-    y: float
+    time_s: Positive | None = Field(description="s since the start of the episode; null where an imported result does not say")
+    x: float | None = Field(description="m, map frame; null likewise")
+    y: float | None
     other: int = Field(description="id of the actor, signal or scenario concerned; -1 where there is none")
-    value: float = Field(description="share (outside_route_lanes, min_speed), impact speed in m/s (collisions), else 0")
+    value: float | None = Field(
+        description="share (outside_route_lanes, min_speed), impact speed in m/s (collisions; null where not told), else 0"
+    )
 
 
 class Comfort(Record):
@@ -64,6 +66,16 @@ class Comfort(Record):
     max_accel: Positive = Field(description="m/s^2 along the heading")
     max_jerk: Positive = Field(description="m/s^3 along the heading: change of acceleration between two decisions")
     max_lateral_accel: Positive = Field(description="m/s^2, speed times yaw rate")
+
+
+class Imported(Record):
+    """What the result file of another evaluator says of this drive, in its own words and numbers."""
+
+    status: str
+    infractions: dict[str, tuple[str, ...]] = Field(description="its sentences by its own names of the kinds; places in CARLA's frame")
+    score_route: float = Field(description="%")
+    score_penalty: float
+    score_composed: float
 
 
 class Raw(Record):
@@ -75,6 +87,7 @@ class Raw(Record):
     tracking_lateral_m: Positive | None = Field(description="mean distance from plan to drive at the next decision, across the heading")
     tracking_longitudinal_m: Positive | None = Field(description="likewise along the heading")
     delta_m: Positive | None = Field(description="mean length of the correction of a waypoint; null without an SFT plan")
+    imported: Imported | None = Field(default=None, description="left out of the file for a drive of our own")
 
 
 class Motion(Record):
@@ -115,15 +128,15 @@ class EpisodeResult(Record):
     episode_return: float | None = Field(
         validation_alias="return", serialization_alias="return", description="sum of the rewards; null where none were given"
     )
-    steps: Annotated[int, Field(ge=1)] = Field(description="decisions")
-    final_dist: Positive = Field(description="m in a straight line from where the ego ended to the destination")
-    comfort: Comfort
+    steps: Annotated[int, Field(ge=1)] | None = Field(description="decisions; this and what is null below: an imported result does not say")
+    final_dist: Positive | None = Field(description="m in a straight line from where the ego ended to the destination")
+    comfort: Comfort | None
     raw: Raw
 
     episode_id: str = Field(min_length=1, description="<scenario_id>#<repetition>")
     repetition: Count
-    seed: int
-    town: str
+    seed: int | None
+    town: str | None
     simulator: SimulatorKind
     ending: Cause
     status: str = Field(description="the leaderboard's word")
@@ -132,11 +145,15 @@ class EpisodeResult(Record):
     score_penalty: Share
     infractions: tuple[InfractionRecord, ...]
     duration_s: Positive = Field(description="simulated seconds")
-    driven_m: Positive
+    driven_m: Positive | None
     route_length_m: Positive
     start_m: Positive = Field(description="m along the route where the ego was put; 0 in evaluation")
     scripted: tuple[str, ...] = Field(default=(), description="scenario types of the scripted actors that were there, each once")
     skipped: tuple[str, ...] = Field(description="scripted actors left out because the simulator cannot play them")
+    void_attempts: tuple[str, ...] = Field(
+        default=(),
+        description="why earlier attempts were void: their worlds were lost; left out of the file where there were none",
+    )
     motion: Motion | None = Field(default=None, description="null where no step log was kept; left out of the file then")
 
     @field_validator("score")
@@ -191,4 +208,9 @@ class EpisodeResult(Record):
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, contract names (`return`, not `episode_return`)."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"motion"} if self.motion is None else None)
+        absent: dict[str, Any] = {
+            name: True for name, there in (("motion", self.motion), ("void_attempts", self.void_attempts)) if not there
+        }
+        if self.raw.imported is None:
+            absent["raw"] = {"imported"}
+        return self.model_dump(mode="json", by_alias=True, exclude=absent)

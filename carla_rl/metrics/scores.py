@@ -137,6 +137,8 @@ def status(ending: Ending, num_infractions: int) -> str:
             return "Failed - Agent timed out"
         case Ending.INFRACTION:
             return "Ended - Infraction that ends a training episode"
+        case Ending.AGENT_FAILED:
+            return "Failed - Agent crashed"
         case Ending.NONE:
             raise ValueError("an episode that has not ended has no status")
 

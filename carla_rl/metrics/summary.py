@@ -45,7 +45,7 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     score, score_std = mean_std(result.driving_score for result in results)
     km = math.fsum(result.driven_km for result in results)
     counts = {kind: sum(result.raw.counts.get(kind, 0) for result in results) for kind in Infraction}
-    towns = sorted({result.town for result in results})
+    towns = sorted({result.town for result in results if result.town is not None})
     return {
         "num_episodes": len(results),
         "driving_score_mean": score,

@@ -36,6 +36,7 @@ DRIVES_AND_MEASURES = (
     "reward",
     "roads",
     "scenario",
+    "world",
 )
 """Files and folders of carla_rl that change the numbers of an episode. Scores are computed from raw facts and are not among them."""
 SIMULATORS = {"toy": "toy_env", "carla": "carla_rl.carla_sim"}

@@ -22,7 +22,7 @@ from carla_rl.records.atomic import append_lines, write_bytes, write_json
 from carla_rl.records.reading import read_object
 from carla_rl.records.run import DOMAIN
 
-UPDATE, VALIDATION, DROPPED = "update", "validation", "dropped"
+UPDATE, VALIDATION, DROPPED, LOST = "update", "validation", "dropped", "lost"
 """What a line of updates.jsonl may tell of: its only key beside the run id."""
 
 
@@ -46,6 +46,8 @@ class TrainingLog:
         self.validations: list[dict[str, Any]] = []
         self.dropped: list[dict[str, Any]] = []
         """Episodes that were cut because a simulator could not bring its worlds back: after which update, how many."""
+        self.lost: list[dict[str, Any]] = []
+        """Episodes that are void because their worlds died: in which update, which, why."""
         self.returns: list[float | None] = []
         """Of all episodes that ended."""
         self._pending: list[EpisodeResult] = []
@@ -62,14 +64,14 @@ class TrainingLog:
         log = cls(folder, facts)
         log.returns = [line["return"] for line in _read(log._episodes, lines.episodes, "return")]
         for line in _read(log._updates, lines.updates):
-            for kind, rows in ((UPDATE, log.updates), (VALIDATION, log.validations), (DROPPED, log.dropped)):
+            for kind, rows in ((UPDATE, log.updates), (VALIDATION, log.validations), (DROPPED, log.dropped), (LOST, log.lost)):
                 rows += [line[kind]] if kind in line else []
         return log
 
     @property
     def lines(self) -> Lines:
         """What is on the disk; episodes that ended in a rollout that is not done are not."""
-        return Lines(len(self.returns) - len(self._pending), len(self.updates) + len(self.validations) + len(self.dropped))
+        return Lines(len(self.returns) - len(self._pending), len(self.updates) + len(self.validations) + len(self.dropped) + len(self.lost))
 
     def cut(self) -> None:
         """Take what a run wrote after the checkpoint that it goes on from out of the files.
@@ -98,7 +100,7 @@ class TrainingLog:
         """
         self.flush()
         append_lines(self._updates, json.dumps({"run_id": self.folder.name, kind: row}, allow_nan=False))
-        {UPDATE: self.updates, VALIDATION: self.validations, DROPPED: self.dropped}[kind].append(dict(row))
+        {UPDATE: self.updates, VALIDATION: self.validations, DROPPED: self.dropped, LOST: self.lost}[kind].append(dict(row))
 
     def flush(self) -> None:
         """Write the episodes that ended.
@@ -117,7 +119,7 @@ class TrainingLog:
         Raises:
             UsageError: the disk is full or the folder gone.
         """
-        content = {"updates": self.updates, "validation": self.validations, "dropped_at_resume": self.dropped}
+        content = {"updates": self.updates, "validation": self.validations, "dropped_at_resume": self.dropped, "lost": self.lost}
         write_json(self.folder / "train_metrics.json", {"run_id": self.folder.name, "complete": complete, **about, **content})
         # the sampled plans of training say little; what counts is how far the mean is from the expert
         ade, fde = (self.validations[-1][name] if self.validations else None for name in ("ade_mean", "fde_mean"))

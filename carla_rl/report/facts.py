@@ -75,7 +75,7 @@ def facts(sources: Sources) -> dict[str, Any]:
         for index, found in enumerate(sources.comparisons, 1)
     ]
     return {
-        "score": DEFAULT_SCORE,
+        "score": sources.evaluations[0].episodes[0].score if sources.evaluations else DEFAULT_SCORE,
         "simulators": _simulators(sources),
         "warnings": _warnings(sources),
         "runs": [_about(run, LETTERS[i]) for i, run in enumerate(sources.evaluations)],

@@ -130,4 +130,9 @@ class Episode:
     @property
     def seed(self) -> int:
         """Seed of every draw of the episode's world: the scenario's seed and the repetition, mixed."""
-        return (self.scenario.seed * 0x9E3779B97F4A7C15 + self.repetition * 0xBF58476D1CE4E5B9 + 1) % 2**63
+        return drive_seed(self.scenario, self.repetition)
+
+
+def drive_seed(scenario: Scenario, repetition: int) -> int:
+    """The seed of one drive of a scenario: the scenario's seed and the repetition, mixed."""
+    return (scenario.seed * 0x9E3779B97F4A7C15 + repetition * 0xBF58476D1CE4E5B9 + 1) % 2**63

@@ -56,6 +56,8 @@ class Compiled:
     """(R,) PART."""
     slots: int
     """Actors at the same time."""
+    models: tuple[str, ...]
+    """(R,) CARLA's blueprint of each part, as `carla_rl.scenario.script.Model` names it; empty for a place of noise."""
 
 
 def unplayable(episode: Episode) -> tuple[str, ...]:
@@ -119,9 +121,10 @@ def compile_scripts(scripts: Sequence[Script], routes: RoutePool, route: Route, 
         yields = firsts[script.yields_part] if script.yields_part >= 0 else -1
         _fill(row, _script(script) | {"show_s": show_s, "part_first": first, "part_end": len(part_rows), "yields": yields})
     parts = np.zeros(len(part_rows), PART)
+    models = tuple(str(fields.pop("model", "")) for fields in part_rows)
     for row, fields in zip(parts, part_rows, strict=True):
         _fill(row, fields)
-    return Compiled(script_rows, parts, len(free_from))
+    return Compiled(script_rows, parts, len(free_from), models)
 
 
 def _fill(row: np.void, fields: dict[str, Any]) -> None:
@@ -158,7 +161,12 @@ def _members(part: Part, path: int) -> list[dict[str, Any]]:
     """One row, or one for each vehicle that a flow has on its path at the same time."""
     same = ("start_s", "appears", "cue", "place_s", "meet_s", "cue_time_s", "cue_m", "law", "speed", "first_speed", "arrived_share")
     fields: dict[str, Any] = {name: getattr(part, name) for name in (*same, "aside", "aside_to", "aside_m", "end", "filled")}
-    fields |= {"kind": part.model.kind, "half_length": part.model.half_length, "half_width": part.model.half_width}
+    fields |= {
+        "model": part.model.blueprint,
+        "kind": part.model.kind,
+        "half_length": part.model.half_length,
+        "half_width": part.model.half_width,
+    }
     fields |= {"path": path, "path_points": len(part.path.s), "delay_ticks": _ticks(part.delay_s), "cued": -1}
     fields |= {"brake_after_ticks": _ticks(part.brake_after_s), "brake_ticks": _ticks(part.brake_s)}
     if part.flow is None:

@@ -10,6 +10,14 @@ from carla_rl.world.state import Record, Role
 NONE = int(ObjectKind.NONE)
 TRAFFIC = int(Role.TRAFFIC)
 
+RESET_RING_M = (12.0, 100.0)
+"""Distance from the ego at a reset."""
+RECYCLE_RING_M = (60.0, 110.0)
+"""Distance from the ego of an actor that is put back."""
+LOST_M = 120.0
+"""An actor farther from the ego is put back."""
+STUCK_TICKS = 2400
+"""So is a vehicle that has stood for 120 s."""
 ROOM_M = 3.0
 """Between two actors that are put somewhere, on top of their half lengths."""
 LANE_M = 2.5

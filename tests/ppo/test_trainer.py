@@ -211,7 +211,7 @@ class Fragile(Worlds):
 
 
 def test_what_a_lost_world_drove_is_dropped_and_counted():
-    loop = ClosedLoop(Fragile(), FirstWaypoint(), endless(), ticks_per_decision=1, drop_lost=True)
+    loop = ClosedLoop(Fragile(), FirstWaypoint(), endless(), ticks_per_decision=1, on_lost=lambda loss: None)
     trainer = Trainer(loop, TinyPolicy(), REWARD, settings(num_envs=2, rollout=8, minibatch=4, decisions=16), 0)
     record = next(trainer.updates())
     # of sixteen decisions two are void: the one in which the world died and the one before it, in the same episode
@@ -267,7 +267,7 @@ class Doomed(Worlds):
 
 @pytest.mark.parametrize("calibration", [0, 2])
 def test_a_rollout_of_which_nothing_is_left_is_told(calibration):
-    loop = ClosedLoop(Doomed(2, steady), FirstWaypoint(), endless(), ticks_per_decision=1, drop_lost=True)
+    loop = ClosedLoop(Doomed(2, steady), FirstWaypoint(), endless(), ticks_per_decision=1, on_lost=lambda loss: None)
     trainer = Trainer(loop, TinyPolicy(), REWARD, settings(num_envs=2, rollout=4, minibatch=4, calibration=calibration), 0)
     with pytest.raises(RunFailure, match="the simulator lost every world"):
         next(trainer.updates())

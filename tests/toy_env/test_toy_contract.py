@@ -102,7 +102,7 @@ def test_mistakes_are_refused_before_anything_runs() -> None:
     unknown = ScriptedActor(name="it_1", type="CrossingBicycleFlow", x=0.0, y=0.0)
     hard = replace(good, scenario=good.scenario.model_copy(update={"actors": (unknown,)}))
     assert toy.unsupported(hard) == ("CrossingBicycleFlow",)
-    with pytest.raises(UsageError, match="cannot play CrossingBicycleFlow"):
+    with pytest.raises(UsageError, match="CrossingBicycleFlow cannot be played"):
         toy.reset(np.array([0]), [hard])
     toy.reset(np.array([0]), [replace(good, skipped=("it_1",))])
 
@@ -120,13 +120,13 @@ def test_routes_that_nobody_drives_are_forgotten_without_a_trace(monkeypatch: py
     contract = TestToySimulator()
     results = []
     for points in (10**6, 0):
-        monkeypatch.setattr("toy_env.simulator.POOL_POINTS", points)
+        monkeypatch.setattr("carla_rl.world.fleet.POOL_POINTS", points)
         toy = contract.make(2, ALL_NEEDS)
         toy.reset(np.array([0, 1]), EPISODES[:2])
         contract.drive(toy, 60)
         for episode in EPISODES[2:]:
             toy.reset(np.array([0]), [episode])
-        results.append((contract.drive(toy, 60), toy.observe(), toy._routes.used))
+        results.append((contract.drive(toy, 60), toy.observe(), toy._fleet.routes.used))
     kept, forgetful = results
     same(kept[0], forgetful[0])
     same(kept[1], forgetful[1])

@@ -3,11 +3,11 @@ const mapState = { town: null };
 
 function infractionsIn(town) {
   const sides = hasPair() ? [0, state.candidate] : [state.candidate];
-  return sides.flatMap((run) => R.episodes[run].filter((episode) => episode.town === town).flatMap((episode) => episode.infractions.map((item) => ({ run, episode, item }))));
+  return sides.flatMap((run) => R.episodes[run].filter((episode) => episode.town === town).flatMap((episode) => episode.infractions.filter((item) => item.x !== null).map((item) => ({ run, episode, item }))));
 }
 
 function setUpPlaces() {
-  const names = [...new Set(R.episodes.flat().map((episode) => episode.town))].sort();
+  const names = [...new Set(R.episodes.flat().map((episode) => episode.town))].filter((town) => town !== null).sort();
   if (!names.length) return;
   mapState.town = names.sort((x, y) => infractionsIn(y).length - infractionsIn(x).length)[0];
   names.sort();

@@ -35,23 +35,35 @@ def test_a_junction_goes_through_its_phases() -> None:
 def test_times_freezing_and_states_by_hand() -> None:
     programme = Programme(np.array([7, 7, 9]), np.array([0, 1, 0]), seed=3)
     programme.reset()
-    programme.set_time(0, 0, 1.0)
-    assert programme.times[7, 0] == Times(1.0, 3.0, 2.0)
-    programme.set_state(1, GREEN)
     programme.advance(9.0)
-    assert programme.states.tolist() == [GREEN, GREEN, GREEN]
-    assert programme.elapsed[1] == pytest.approx(9.0)
-    programme.frozen = True
+    # the stage that lasts is over when what is set now has passed; what is set of a light of a waiting controller stays
+    programme.set_time(0, 0, 12.0)
+    assert programme.times[7, 0] == Times(12.0, 3.0, 2.0)
+    programme.set_state(1, GREEN)
+    programme.advance(2.0)
+    assert programme.states.tolist() == [GREEN, GREEN, YELLOW]
+    assert programme.elapsed.tolist() == pytest.approx([11.0, 0.0, 0.0])
+    programme.freeze(True, 1)
+    programme.advance(3.0)
+    assert programme.states.tolist() == [GREEN, GREEN, RED]
+    assert programme.frozen.tolist() == [True, True, False]
+    programme.freeze(True)
     programme.advance(100.0)
-    assert programme.states.tolist() == [GREEN, GREEN, GREEN]
-    programme.frozen = False
+    assert programme.states.tolist() == [GREEN, GREEN, RED]
+    programme.freeze(False)
     programme.advance(1.0)
-    assert programme.states.tolist() == [YELLOW, RED, YELLOW]
+    assert programme.states.tolist() == [YELLOW, GREEN, RED]
     assert programme.group(0) == [0, 1]
     programme.reset({7})
-    assert programme.states.tolist() == [GREEN, RED, YELLOW]
-    programme.advance(1.0)
-    assert programme.states[0] == YELLOW
+    assert programme.states.tolist() == [GREEN, RED, RED]
+    for seconds, state in ((12.0, YELLOW), (3.0, RED), (2.0, RED)):
+        programme.advance(seconds)
+        assert programme.states[0] == state
+    assert programme.states[1] == GREEN
+    programme.advance(9.9)
+    programme.set_state(1, RED)
+    programme.advance(0.1)
+    assert programme.states[1] == YELLOW
 
 
 def check_lights(client: Any, world: Any) -> None:
@@ -89,7 +101,8 @@ def check_lights(client: Any, world: Any) -> None:
     assert light.get_green_time() == 4.0
     assert light.get_yellow_time() == 3.0
     assert light.is_frozen()
-    assert lights[-1].is_frozen()
+    # the client freezes all lights where one is asked for
+    assert all(one.is_frozen() for one in lights)
     world.freeze_all_traffic_lights(False)
     world.reset_all_traffic_lights()
     changes = []
@@ -100,6 +113,35 @@ def check_lights(client: Any, world: Any) -> None:
     assert {state for _, state in changes} == {carla.TrafficLightState.Red, carla.TrafficLightState.Yellow, carla.TrafficLightState.Green}
     assert light.get_elapsed_time() >= 0.0
     assert not light.destroy()
+
+
+def check_lights_of_a_script(client: Any, world: Any) -> None:
+    """As ScenarioRunner holds the lights of a junction: states set, and times longer by what has passed; then all as before."""
+    import carla
+
+    world.tick()
+    world.reset_all_traffic_lights()
+    group = world.get_actors().filter("traffic.traffic_light*")[0].get_group_traffic_lights()
+    for _ in range(150):
+        world.tick()
+    before = [one.state for one in group]
+    wanted = [carla.TrafficLightState.Red if state == carla.TrafficLightState.Green else carla.TrafficLightState.Green for state in before]
+    for light, state in zip(group, wanted, strict=True):
+        light.set_state(state)
+        for set_time in (light.set_green_time, light.set_yellow_time, light.set_red_time):
+            set_time(60.0 + light.get_elapsed_time())
+    for _ in range(1000):
+        world.tick()
+    assert [one.state for one in group] == wanted
+    for light, state in zip(group, before, strict=True):
+        light.set_state(state)
+        for set_time in (light.set_green_time, light.set_yellow_time, light.set_red_time):
+            set_time(3.0)
+    seen = set()
+    for _ in range(400):
+        world.tick()
+        seen.add(tuple(one.state for one in group))
+    assert len(seen) >= len(group)
 
 
 def check_at_a_light(client: Any, world: Any) -> None:
@@ -149,7 +191,7 @@ def check_signs(client: Any, world: Any) -> None:
             assert any(after.is_junction for after in waypoint.next(8.0))
 
 
-@pytest.mark.parametrize("check", [check_lights, check_at_a_light, check_signs])
+@pytest.mark.parametrize("check", [check_lights, check_lights_of_a_script, check_at_a_light, check_signs])
 def test_through_the_client(server: ServerProcess, check: Any) -> None:
     run_check(check, server.port)
     assert "Traceback" not in server.output, server.output

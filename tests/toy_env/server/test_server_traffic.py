@@ -91,7 +91,25 @@ def check_red(client: Any, world: Any) -> None:
     assert car.get_location().distance(stood) > 8.0
 
 
-@pytest.mark.parametrize("check", [check_fifty_cars, check_red])
+def check_told_to_stand(client: Any, world: Any) -> None:
+    """A car that shall drive 0 m/s: the Traffic Manager divides zero by zero and asks for a brake that is no number."""
+    from carla import command
+
+    manager = _manager(client)
+    world.tick()
+    car = world.spawn_actor(world.get_blueprint_library().find(MKZ), world.get_map().get_spawn_points()[0])
+    client.apply_batch_sync([command.SetAutopilot(car.id, True, manager.get_port())], True)
+    for _ in range(100):
+        world.tick()
+    assert car.get_velocity().length() > 3.0
+    manager.vehicle_percentage_speed_difference(car, 100)
+    for _ in range(100):
+        world.tick()
+    assert car.get_velocity().length() < 0.1
+    assert car.get_control().brake == 1.0
+
+
+@pytest.mark.parametrize("check", [check_fifty_cars, check_red, check_told_to_stand])
 def test_the_traffic_manager(server: ServerProcess, check: Any) -> None:
     run_check(check, server.port)
     assert "Traceback" not in server.output, server.output

@@ -2,6 +2,7 @@
 
 # The functions `check_*` run in the client's process; see `server_client`.
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -145,6 +146,17 @@ def check_batch(client: Any, world: Any) -> None:
         world.tick()
     cars = [world.get_actor(answer.actor_id) for answer in answers if not answer.error]
     assert all(car.get_velocity().length() > 1.0 for car in cars)
+    # a number that is none fails its own command; of a control it is the most, as in Unreal
+    nan = float("nan")
+    nowhere = carla.Transform(carla.Location(nan, 0.0, 0.0))
+    commands = [
+        carla.command.ApplyTransform(cars[0], nowhere),
+        carla.command.ApplyVehicleControl(cars[1], carla.VehicleControl(brake=nan, steer=-math.inf)),
+    ]
+    answers = client.apply_batch_sync(commands, True)
+    assert ["finite number" in answer.error for answer in answers] == [True, False]
+    world.tick()
+    assert (cars[1].get_control().brake, cars[1].get_control().steer) == (1.0, -1.0)
     frame = world.get_snapshot().frame
     client.apply_batch([carla.command.DestroyActor(car) for car in cars])
     assert world.tick() == frame + 1

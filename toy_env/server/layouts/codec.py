@@ -36,6 +36,14 @@ def _float(value: Any) -> float:
     raise Malformed(f"a number is needed (found {type(value).__name__})")
 
 
+def _command(value: Any) -> float:
+    """A pedal or the wheel. Not a number is the most, as Unreal's clamp has it: the Traffic Manager asks a vehicle that shall stand for a
+    brake of 0/0."""
+    if value.__class__ is float and not math.isfinite(value):
+        return -1.0 if value == -math.inf else 1.0
+    return _float(value)
+
+
 def _int(value: Any) -> int:
     if value.__class__ is int:
         return int(value)
@@ -68,6 +76,8 @@ FLOAT, INT, BOOL, TEXT, BYTES = (
     Kind("bytes", _bytes, plain=bytes),
 )
 ANY = Kind("anything", _same)
+COMMAND = Kind("float", _command)
+"""A number of a vehicle's control."""
 
 
 def record(make: Callable[..., Any], **fields: Kind) -> Kind:

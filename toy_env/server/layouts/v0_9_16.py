@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from toy_env.server.layouts import values as v
-from toy_env.server.layouts.codec import ANY, BOOL, BYTES, FLOAT, INT, TEXT, many, optional, record
+from toy_env.server.layouts.codec import ANY, BOOL, BYTES, COMMAND, FLOAT, INT, TEXT, many, optional, record
 from toy_env.server.layouts.table import Composites, Family, Layouts
 
 vector = record(v.Vector, x=FLOAT, y=FLOAT, z=FLOAT)
@@ -18,7 +18,7 @@ attribute = record(v.AttributeDefinition, id=TEXT, type=INT, value=TEXT, recomme
 attribute_value = record(v.AttributeValue, id=TEXT, type=INT, value=TEXT)
 description = record(v.Description, uid=INT, id=TEXT, attributes=many(attribute_value))
 control = record(
-    v.VehicleControl, throttle=FLOAT, steer=FLOAT, brake=FLOAT, hand_brake=BOOL, reverse=BOOL, manual_gear_shift=BOOL, gear=INT
+    v.VehicleControl, throttle=COMMAND, steer=COMMAND, brake=COMMAND, hand_brake=BOOL, reverse=BOOL, manual_gear_shift=BOOL, gear=INT
 )
 ackermann = record(v.AckermannControl, steer=FLOAT, steer_speed=FLOAT, speed=FLOAT, acceleration=FLOAT, jerk=FLOAT)
 walker_control = record(v.WalkerControl, direction=vector, speed=FLOAT, jump=BOOL)

@@ -77,7 +77,7 @@ def run(context: Context, command: Any, future: int, depth: int) -> int:
 
     Raises:
         Malformed: no command.
-        Refused: it cannot be done.
+        Refused: a field is not what it has to be; it cannot be done.
     """
     name, fields = _decoded(context, command, depth)
     if name == "spawn":
@@ -108,7 +108,11 @@ def _decoded(context: Context, command: Any, depth: int) -> tuple[str, list[Any]
     name, kinds = known
     if body.__class__ is not tuple or len(body) != len(kinds):
         raise Malformed(f"the command {name} has {len(kinds)} fields")
-    fields = [kind.decode(value) for kind, value in zip(kinds, body, strict=True)]
+    try:
+        fields = [kind.decode(value) for kind, value in zip(kinds, body, strict=True)]
+    except Malformed as error:
+        # this command alone fails: a Traffic Manager whose whole batch does takes the client's process down
+        raise Refused(f"{name}: {error}") from None
     if name == "spawn" and (fields[-1].__class__ is not tuple or depth >= DEEPEST):
         raise Malformed("what is done after a spawn is an array of commands, not too deep")
     return name, fields

@@ -2,12 +2,19 @@
 
 from typing import Any
 
+import carla_rl
 from toy_env.server.errors import Refused
 from toy_env.server.layouts.values import ActorInfo, Definition, EpisodeSettings, Weather
 from toy_env.server.methods.registry import Context, Fidelity, method
 
 MOST_DT_S = 10.0
 """A longer time step is refused: sensors that turn would have too much to say."""
+
+
+@method("who_are_you", gives="str", note="CARLA does not have it")
+def who_are_you(context: Context) -> str:
+    """What answers here is not CARLA: the name and version of this project."""
+    return f"carla-rl {carla_rl.__version__}"
 
 
 @method("version", gives="str")
@@ -106,6 +113,11 @@ def draw_debug_shape(context: Context, shape: Any) -> None:
 def query_lights_state(context: Context, endpoint: str) -> Any:
     """The street lights."""
     return ()
+
+
+@method("update_day_night_cycle", "any", "any", fidelity=Fidelity.IGNORED)
+def update_day_night_cycle(context: Context, endpoint: Any, active: Any) -> None:
+    """Let street lights follow the sun, or not: there are none."""
 
 
 @method("update_lights_state", "any", "any", "any", fidelity=Fidelity.IGNORED)

@@ -14,7 +14,7 @@ def light_of(context: Context, actor_id: int) -> int:
     return light
 
 
-@method("set_traffic_light_state", "int", "int", note="until its junction goes on to the next stage; freeze the lights to keep it")
+@method("set_traffic_light_state", "int", "int", note="until its controller goes on to its next stage; freeze the lights to keep it")
 def set_traffic_light_state(context: Context, actor_id: int, state: int) -> None:
     """Show a state: 0 red, 1 yellow, 2 green, 3 off, 4 unknown."""
     light = light_of(context, actor_id)
@@ -32,7 +32,7 @@ def _set_time(context: Context, actor_id: int, stage: int, seconds: float) -> No
 
 @method("set_traffic_light_green_time", "int", "float")
 def set_traffic_light_green_time(context: Context, actor_id: int, seconds: float) -> None:
-    """How long the lights of this one's phase are green."""
+    """How long the lights of this one's phase are green, from now on."""
     _set_time(context, actor_id, GREEN, seconds)
 
 
@@ -50,15 +50,14 @@ def set_traffic_light_red_time(context: Context, actor_id: int, seconds: float) 
 
 @method("freeze_traffic_light", "int", "bool")
 def freeze_traffic_light(context: Context, actor_id: int, frozen: bool) -> None:
-    """Stop or go on: all lights of the map, as in CARLA."""
-    light_of(context, actor_id)
-    context.lights.programme.frozen = frozen
+    """Stop or go on: all lights of the junction."""
+    context.lights.programme.freeze(frozen, light_of(context, actor_id))
 
 
 @method("freeze_all_traffic_lights", "bool")
 def freeze_all_traffic_lights(context: Context, frozen: bool) -> None:
     """Stop or go on."""
-    context.lights.programme.frozen = frozen
+    context.lights.programme.freeze(frozen)
 
 
 @method("reset_all_traffic_lights")

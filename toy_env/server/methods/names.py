@@ -26,3 +26,5 @@ tick_cue unload_map_layer update_day_night_cycle update_lights_state use_carsim_
 """
 
 CLIENT_METHODS: tuple[str, ...] = tuple(_NAMES.split())
+OWN_METHODS = ("who_are_you",)
+"""What this server answers beyond that."""

@@ -2,7 +2,7 @@
 
 from toy_env.server.blueprints import Catalogue
 from toy_env.server.methods import MODULES
-from toy_env.server.methods.names import CLIENT_METHODS
+from toy_env.server.methods.names import CLIENT_METHODS, OWN_METHODS
 from toy_env.server.methods.registry import collect
 from toy_env.server.sensors import IN_CLIENT, SENSORS
 
@@ -11,7 +11,7 @@ def methods_table() -> str:
     """Every function that the client calls: whether it is provided, and how faithfully."""
     declared = collect(MODULES)
     lines = ["| function | provided | fidelity | what it does |", "|---|---|---|---|"]
-    for name in CLIENT_METHODS:
+    for name in (*CLIENT_METHODS, *OWN_METHODS):
         method = declared.get(name)
         if method is None:
             lines.append(f"| `{name}` | no | | |")

@@ -2,7 +2,7 @@
 
 The projection is that of the client 0.9.16 (`Map.transform_to_geolocation`): the inverse of a transverse Mercator on a sphere of the
 Earth's equatorial radius with the scale 0.9996, with CARLA's y, which points south, taken for north. Servers of 0.9.16 have that sign: the
-same place has a latitude of 0.00293 degrees in 0.9.15 and of -0.00294 in 0.9.16 (carla-simulator/carla#9389, #9552). Up to 0.9.15
+same place has a latitude of 0.00293 degrees in 0.9.15, -0.00294 in 0.9.16 (carla-simulator/carla#9389; the fix is #9552). Up to 0.9.15
 it was a Mercator with +y south, for which agents of the leaderboard are made.
 """
 

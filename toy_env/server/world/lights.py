@@ -96,10 +96,12 @@ class Lights:
 
     def before(self, world: World) -> None:
         """See `Part.before`."""
-        self.programme.advance(world.dt)
         told = self._told()
-        if told is not None:
+        if told is None:
+            self.programme.advance(world.dt)
+        else:
             states = CARLA_STATES[told[: len(self.actors)]]
+            self.programme.elapsed += world.dt
             self.programme.elapsed[states != self.programme.states] = 0.0
             self.programme.states[:] = states
         self._show(world)

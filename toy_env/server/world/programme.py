@@ -1,10 +1,10 @@
-"""The programme of the traffic lights: each junction goes through its phases, each phase is green, then yellow, then all is red.
+"""The programme of the traffic lights, by the rules of CARLA's server (`TrafficLightController.cpp`, `TrafficLightGroup.cpp` of 0.9.16).
 
-The default times are those of the simulator (`carla_rl.world.signals`). A *controller* is one phase of one junction, as in CARLA.
-Knows no actors.
+A *controller* is one phase of one junction. The controllers of a junction take turns: the one whose turn it is goes through green, yellow
+and red, the others wait where they are. A stage is over when it has lasted as long as is set at that moment. What is set of a single light
+holds until its controller's next stage. The default times are those of the simulator (`carla_rl.world.signals`). Knows no actors.
 """
 
-import math
 import random
 from typing import NamedTuple
 
@@ -17,8 +17,12 @@ from carla_rl.world.signals import ALL_RED_TICKS, GREEN_TICKS, YELLOW_TICKS
 RED, YELLOW, GREEN, OFF, UNKNOWN = range(5)
 """As CARLA numbers the states of a light."""
 STAGES = (GREEN, YELLOW, RED)
+LAST = len(STAGES) - 1
 EARLY_S = 1e-6
 """A stage is over when it is so little before its end: sums of time steps are not exact."""
+
+Key = tuple[int, int]
+"""A controller: junction, phase."""
 
 
 class Times(NamedTuple):
@@ -43,23 +47,23 @@ class Programme:
         self.states = np.full(len(self.junctions), RED, np.uint8)
         """(T,)"""
         self.elapsed = np.zeros(len(self.junctions))
-        """(T,) s that each has been in its state."""
-        self.frozen = False
-        self.times = {key: Times() for key in zip(self.junctions, self.phases, strict=True)}
+        """(T,) s that the light's controller has been in its stage; 0 while it waits for its turn."""
+        self.frozen = np.zeros(len(self.junctions), np.bool_)
+        """(T,) whether time stands still at the light's junction."""
+        keys = list(zip(self.junctions, self.phases, strict=True))
+        self.times = {key: Times() for key in keys}
         """Of each controller: (junction, phase)."""
         self.changed = True
         """Times have changed since somebody has set this to False."""
-        self._members = {
-            key: [i for i, own in enumerate(zip(self.junctions, self.phases, strict=True)) if own == key] for key in self.times
-        }
-        self._now: dict[int, tuple[int, int, float]] = {}
-        """By junction: phase, stage, seconds left of it, less those in `_passed`."""
-        self._passed, self._soonest = 0.0, 0.0
+        self._members = {key: np.flatnonzero([own == key for own in keys]) for key in self.times}
+        self._turn: dict[int, int] = {}
+        """By junction: the phase whose turn it is."""
+        self._stage = dict.fromkeys(self.times, LAST)
+        self._since = dict.fromkeys(self.times, 0.0)
+        """s that each controller has been in its stage."""
         for junction in sorted(set(self.junctions)):
-            self._now[junction] = (0, 0, self.times[junction, 0].green)
-            draw = random.Random(f"{seed} {junction}")
-            self._show(junction)
-            self._pass(junction, draw.uniform(0.0, self.cycle(junction)))
+            self._begin(junction, 0)
+            self._skip(junction, random.Random(f"{seed} {junction}").uniform(0.0, self.cycle(junction)))
 
     def cycle(self, junction: int) -> float:
         """Seconds of a whole cycle."""
@@ -70,61 +74,65 @@ class Programme:
         return [i for i, junction in enumerate(self.junctions) if junction == self.junctions[light]]
 
     def advance(self, dt: float) -> None:
-        """Let time pass."""
-        if self.frozen:
-            return
-        self.elapsed += dt
-        self._passed += dt
-        if self._soonest - self._passed <= EARLY_S:
-            self._catch_up()
+        """Let time pass; a controller goes on by one stage at most."""
+        for junction, phase in self._turn.items():
+            key = (junction, phase)
+            lights = self._members[key]
+            if self.frozen[lights[0]]:
+                continue
+            since = self._since[key] + dt
+            if since >= self.times[key][self._stage[key]] - EARLY_S:
+                self._next(junction, phase)
+            else:
+                self._since[key] = since
+                self.elapsed[lights] = since
+
+    def freeze(self, frozen: bool, light: int | None = None) -> None:
+        """Let time stand still, or go on, at the junction of a light, or everywhere."""
+        self.frozen[slice(None) if light is None else self.group(light)] = frozen
 
     def set_state(self, light: int, state: int) -> None:
-        """A light's state until its junction goes on to the next stage."""
-        self.states[light], self.elapsed[light] = state, 0.0
+        """A light's state until its controller's next stage; the programme's time goes on as it was."""
+        self.states[light] = state
 
     def set_time(self, light: int, stage: int, seconds: float) -> None:
-        """How long a stage of the light's controller takes, from the next time on."""
+        """How long a stage of the light's controller takes, the present one included."""
         key = (self.junctions[light], self.phases[light])
         self.times[key] = Times(*(seconds if number == stage else value for number, value in enumerate(self.times[key])))
         self.changed = True
 
     def reset(self, junctions: set[int] | None = None) -> None:
         """Begin the cycles anew, with the times that are set; of some junctions only, if wanted."""
-        self._catch_up()
-        for junction in self._now:
+        for junction in self._turn:
             if junctions is None or junction in junctions:
-                self._now[junction] = (0, 0, self.times[junction, 0].green)
-                self._show(junction)
-        self._soonest = min((left for _, _, left in self._now.values()), default=math.inf)
+                for key in self.times:
+                    if key[0] == junction:
+                        self._show(key, LAST)
+                self._begin(junction, 0)
 
-    def _catch_up(self) -> None:
-        """Let the time that has passed pass at every junction."""
-        for junction in self._now:
-            self._pass(junction, self._passed)
-        self._passed = 0.0
-        self._soonest = min((left for _, _, left in self._now.values()), default=math.inf)
+    def _skip(self, junction: int, seconds: float) -> None:
+        """Begin so far into the cycle."""
+        while seconds >= (left := self.times[key := (junction, self._turn[junction])][self._stage[key]]):
+            seconds -= left
+            self._next(*key)
+        self._since[key] = seconds
+        self.elapsed[self._members[key]] = seconds
 
-    def _pass(self, junction: int, seconds: float) -> None:
-        """Let time pass at one junction; a cycle without any time in it stays where it is."""
-        phase, stage, left = self._now[junction]
-        if self.cycle(junction) <= EARLY_S:
-            return
-        while seconds >= left - EARLY_S:
-            seconds = max(seconds - left, 0.0)
-            stage += 1
-            if stage == len(STAGES):
-                phase, stage = (phase + 1) % (1 + max(own for at, own in self.times if at == junction)), 0
-            left = self.times[junction, phase][stage]
-            self._now[junction] = (phase, stage, left)
-            self._show(junction)
-        self._now[junction] = (phase, stage, left - seconds)
+    def _next(self, junction: int, phase: int) -> None:
+        key = (junction, phase)
+        if self._stage[key] < LAST:
+            self._show(key, self._stage[key] + 1)
+        else:
+            self._since[key] = 0.0
+            self.elapsed[self._members[key]] = 0.0
+            self._begin(junction, phase + 1 if (junction, phase + 1) in self.times else 0)
 
-    def _show(self, junction: int) -> None:
-        """Write the junction's states; those that change have been so for 0 s."""
-        phase, stage, _ = self._now[junction]
-        for (at, own), lights in self._members.items():
-            if at == junction:
-                state = STAGES[stage] if own == phase else RED
-                for light in lights:
-                    if self.states[light] != state:
-                        self.states[light], self.elapsed[light] = state, 0.0
+    def _begin(self, junction: int, phase: int) -> None:
+        self._turn[junction] = phase
+        self._show((junction, phase), 0)
+
+    def _show(self, key: Key, stage: int) -> None:
+        """Put a controller at the beginning of a stage, and its lights with it."""
+        self._stage[key], self._since[key] = stage, 0.0
+        lights = self._members[key]
+        self.states[lights], self.elapsed[lights] = STAGES[stage], 0.0

@@ -1,0 +1,109 @@
+"""`evaluate --dry-run`: what would be driven and on what, checked as far as that goes without driving. Starts no server."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from carla_rl.build import Networks, fitting_controller, make_expert, make_policy, map_folders
+from carla_rl.cli.carla import CARLA, CarlaOptions, make_carla, map_files
+from carla_rl.cli.console import print_json, stdout
+from carla_rl.cli.evaluation import EvaluationRequest, StoppedEvaluation
+from carla_rl.interfaces import Policy
+from carla_rl.scenario.episodes import make_episodes
+from carla_rl.scenario.model import Episode
+from carla_rl.scenario.suite import load_suite
+from carla_rl.types import Needs
+from carla_rl.world.scripted import unplayable
+
+
+def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, resumed: StoppedEvaluation | None, json: bool) -> None:
+    """Check the agent, the maps, the routes and the scripts, and the servers that run; say what would happen.
+
+    Raises:
+        UsageError: whatever an evaluation would be refused for.
+        RunFailure: a server that should run does not answer.
+    """
+    agent = request.agent
+    policy = make_policy(agent.policy, agent.checkpoint, agent.sft)
+    networks = Networks(map_folders(request.suite, request.maps))
+    suite = load_suite(request.suite, networks, request.routes)
+    on_carla = request.simulator == CARLA
+    envs = min(carla.envs if on_carla else num_envs, len(suite.scenarios) * request.repetitions)
+    controller = fitting_controller(agent.controller, envs, policy, agent.decision_ticks)
+    towns = list(dict.fromkeys(scenario.town for scenario in suite.scenarios))
+    unsupported, servers = unplayable, []
+    if on_carla:
+        chosen = carla.limited(envs).with_maps(map_files(networks, towns))
+        with tempfile.TemporaryDirectory() as folder:
+            if chosen.launch is not None:
+                servers = [f"would be started: {' '.join(chosen.launch.command(chosen.port))}"] * envs
+            else:
+                needs = policy.needs.union(make_expert().needs)
+                simulator = make_carla(carla, envs, needs, networks, [], Path(folder))
+                unsupported = simulator.unsupported
+                servers = [f"{address} runs: {simulator.info.description}, {simulator.info.version}" for address in carla.running or ("",)]
+                simulator.close()
+    episodes = make_episodes(suite, unsupported, repetitions=request.repetitions, skip_unsupported=request.skip_unsupported)
+    finished = {episode.episode_id for episode in resumed.run.episodes} if resumed else set()
+    missing = [episode for episode in episodes if episode.episode_id not in finished]
+    content = _content(request, policy, controller.name, suite.name, towns, missing, envs, servers)
+    if json:
+        print_json(content)
+    else:
+        _show(content)
+
+
+def _content(
+    request: EvaluationRequest,
+    policy: Policy,
+    controller: str,
+    suite: str,
+    towns: list[str],
+    episodes: list[Episode],
+    envs: int,
+    servers: list[str],
+) -> dict[str, Any]:
+    scripted = Counter(actor.type for episode in episodes for actor in episode.scenario.actors)
+    return {
+        "simulator": request.simulator,
+        "suite": suite,
+        "episodes": len(episodes),
+        "kilometres": round(sum(episode.route.length for episode in episodes) / 1000.0, 2),
+        "towns": towns,
+        "scripted": dict(sorted(scripted.items())),
+        "skipped": sorted({name for episode in episodes for name in episode.skipped}),
+        "policy": policy.name,
+        "sensors": _sensors(policy.needs),
+        "controller": controller,
+        "envs": envs,
+        "servers": servers,
+    }
+
+
+def _sensors(needs: Needs) -> list[str]:
+    """What the policy is shown."""
+    cameras = [f"camera {camera.name} {camera.width}x{camera.height}, {camera.fov_deg:g} degrees" for camera in needs.cameras]
+    facts = {
+        "route ahead": needs.route,
+        f"the nearest {needs.objects} objects within {needs.objects_m:g} m (privileged)": needs.objects > 0,
+        "lights and stop signs ahead (privileged)": needs.lights,
+        "speed limit": needs.speed_limit,
+        "room beside the route (privileged)": needs.room,
+    }
+    return ["speed, yaw rate", *cameras, *(name for name, wanted in facts.items() if wanted)]
+
+
+def _show(content: dict[str, Any]) -> None:
+    table = Table(title="what would be driven", show_header=False)
+    for name, value in content.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{kind} {count}" for kind, count in value.items())
+        elif isinstance(value, list):
+            value = "\n".join(map(str, value))
+        if value not in ("", []):
+            table.add_row(name, str(value))
+    stdout.print(table)
+    stdout.print("[dim]nothing was driven and nothing started: --dry-run[/]")
