@@ -3,10 +3,10 @@
 Knows no command line; receives its parts built. The order in which episodes finish depends on the number of envs, their results do not.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from carla_rl.attempts import ATTEMPTS, Attempts
 from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.loop import ClosedLoop, Loss, rollout
 from carla_rl.metrics.episode import EpisodeMeter
@@ -15,9 +15,6 @@ from carla_rl.records.run import RunDirectory
 from carla_rl.records.steps import StepLogger, motion_of
 from carla_rl.reward import RewardConfig, rewards
 from carla_rl.scenario.model import Episode
-
-ATTEMPTS = 3
-"""An episode whose world is lost so often is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,39 +28,6 @@ class Parts:
     """The expert, asked for its plan at every state that the policy visits: closed-loop ADE and FDE are measured against it.
     The simulator shows what both declare; each sees only its own."""
     ticks_per_decision: int
-
-
-class Attempts:
-    """The episodes of an evaluation: one whose world is lost is driven again, after the others, until its attempts are used up."""
-
-    def __init__(self, episodes: Iterable[Episode], most: int) -> None:
-        self._waiting, self._most = deque(episodes), most
-        self._reasons: dict[str, list[str]] = {}
-        self.quarantined: dict[str, tuple[str, ...]] = {}
-        """By episode that was given up: why each attempt was void."""
-
-    def __iter__(self) -> Iterator[Episode]:
-        return self
-
-    def __next__(self) -> Episode:
-        if not self._waiting:
-            raise StopIteration
-        return self._waiting.popleft()
-
-    def lose(self, loss: Loss) -> None:
-        """An attempt was void."""
-        name = loss.episode.episode_id
-        reasons = self._reasons.setdefault(name, [])
-        # the lines after the first are the end of a server's log
-        reasons.append(loss.reason.splitlines()[0])
-        if loss.hopeless or len(reasons) >= self._most:
-            self.quarantined[name] = tuple(reasons)
-        else:
-            self._waiting.append(loss.episode)
-
-    def void(self, episode_id: str) -> tuple[str, ...]:
-        """Why earlier attempts at an episode were void."""
-        return tuple(self._reasons.get(episode_id, ()))
 
 
 def drive(

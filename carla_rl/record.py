@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from carla_rl.attempts import ATTEMPTS, Attempts
+from carla_rl.errors import RunFailure
 from carla_rl.interfaces import Controller, Policy, Simulator
 from carla_rl.loop import ClosedLoop, Decision
 from carla_rl.policies.perturbation import Perturbation, PerturbationConfig
@@ -49,12 +51,13 @@ def record(parts: RecordParts, episodes: Sequence[Episode]) -> Iterator[Recorded
     The simulator stays open: it is the caller's.
 
     Raises:
-        RunFailure: the policy planned what is not a number.
+        RunFailure: the policy planned what is not a number; at the end, where the world of an episode was lost in every attempt.
         UsageError: the folder cannot be written any more.
     """
     simulator, policy, ticks = parts.simulator, parts.policy, parts.ticks_per_decision
     with closing(parts.recorder) as recorder:
-        loop = ClosedLoop(simulator, parts.controller, iter(episodes), ticks_per_decision=ticks)
+        source = Attempts(episodes, ATTEMPTS)
+        loop = ClosedLoop(simulator, parts.controller, source, ticks_per_decision=ticks, on_lost=source.lose)
         disturbance = Perturbation(simulator.num_envs, ticks * TICK_S, parts.noise) if parts.noise else None
         while loop.observation is not None:
             policy.reset(loop.started)
@@ -65,6 +68,12 @@ def record(parts: RecordParts, episodes: Sequence[Episode]) -> Iterator[Recorded
                 plan = disturbance.apply(plan)
             decision = loop.advance(plan)
             yield from _finished(decision, recorder.update(decision, expert=wanted), ticks)
+    if source.quarantined:
+        name, reasons = next(iter(source.quarantined.items()))
+        raise RunFailure(
+            f"{len(source.quarantined)} of {len(episodes)} episodes could not be recorded, {name} the first ({'; '.join(reasons)}); "
+            "the others are kept"
+        )
 
 
 def _seeds(loop: ClosedLoop) -> NDArray[np.uint64]:

@@ -24,7 +24,7 @@ class Session:
         """The settings that the server had."""
         self._stage: Stage | None = None
         self._manager: Manager | None = None
-        self._manager_port = 0
+        self._manager_port, self._timeout_s = 0, 0.0
         self._town = ""
 
     def connect(self, host: str, port: int, manager_port: int, timeout_s: float) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Session:
                 f"the server at {host}:{port} is CARLA {spoken}, the installed client is {known}; install carla=={spoken} or start a "
                 f"server of version {known}"
             )
-        self._client, self._manager_port = client, manager_port
+        self._client, self._manager_port, self._timeout_s = client, manager_port, timeout_s
         maps = sorted(name.rpartition("/")[2] for name in client.get_available_maps())
         return {"version": spoken, "made_by": made_by(host, port, timeout_s), "maps": maps}
 
@@ -71,7 +71,7 @@ class Session:
         if self._manager is not None:
             self._manager.release()
         self._manager = Manager(client, world, self._manager_port)
-        self._stage, self._town = Stage(client, world, self._manager), town
+        self._stage, self._town = Stage(client, world, self._manager, self._timeout_s), town
         return self._stage.layout()
 
     def begin(self, setting: list[Any], orders: list[Any]) -> list[Any]:

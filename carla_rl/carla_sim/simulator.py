@@ -26,7 +26,7 @@ from carla_rl.world.scripted import unplayable
 
 TIMEOUT_S = 60.0
 """A server that does not answer a call for so long is lost, unless another time is given."""
-HALF_SIZE_M = (2.446, 1.092)
+HALF_SIZE_M = (2.446, 0.918)
 """Of the ego until the server has said how large it is: `vehicle.lincoln.mkz_2020`."""
 DESCRIPTIONS = {
     SimulatorKind.CARLA: "CARLA server through CARLA's client",

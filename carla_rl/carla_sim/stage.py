@@ -18,7 +18,7 @@ from carla_rl.carla_sim.manager import Manager
 from carla_rl.carla_sim.messages import HIT_BACKGROUND, HIT_PUPPET, HIT_SCENERY, Orders, Seen, Setting
 from carla_rl.carla_sim.puppets import Puppets
 from carla_rl.carla_sim.remote import WorldLost
-from carla_rl.carla_sim.sensors import Bumper, Camera, find
+from carla_rl.carla_sim.sensors import PICTURE_S, Bumper, Camera, find
 from carla_rl.types import CameraSpec, LightState, ObjectKind
 
 EGO = "vehicle.lincoln.mkz_2020"
@@ -37,8 +37,9 @@ KINDS = {"walker": ObjectKind.PEDESTRIAN, "vehicle": ObjectKind.VEHICLE}
 class Stage:
     """The map of a session, and what is on it."""
 
-    def __init__(self, client: "carla.Client", world: "carla.World", manager: Manager) -> None:
+    def __init__(self, client: "carla.Client", world: "carla.World", manager: Manager, timeout_s: float) -> None:
         self._client, self._world, self._manager = client, world, manager
+        self._picture_s = min(PICTURE_S, timeout_s)
         manager.tick()
         self._lights = {light.get_opendrive_id(): light for light in world.get_actors().filter("traffic.traffic_light*")}
         for light in self._lights.values():
@@ -65,7 +66,7 @@ class Stage:
         self._world.set_weather(carla.WeatherParameters(**setting.weather))
         self._ego = self._put_ego(setting.ego)
         self._bumper = Bumper(self._world, self._ego)
-        self._cameras = [Camera(self._world, self._ego, CameraSpec(**camera)) for camera in setting.cameras]
+        self._cameras = [Camera(self._world, self._ego, CameraSpec(**camera), self._picture_s) for camera in setting.cameras]
         # what has been spawned has no pose before the first tick
         self._manager.tick()
         self._crowd.begin(setting)

@@ -70,6 +70,10 @@ class CarlaOptions:
             )
         return replace(self, running=self.running[:-1]), replace(self, running=self.running[-1:])
 
+    def for_training(self, validates: bool) -> tuple["CarlaOptions", "CarlaOptions | None"]:
+        """Servers to train on and, where a validation suite is driven now and then, one for that: see `apart`."""
+        return self.apart() if validates else (self, None)
+
     def servers(self, logs: Path) -> list[CarlaServer]:
         """The servers, none of them started yet.
 
@@ -103,6 +107,15 @@ def carla_options(
     # without pictures nothing is rendered, which the simulator tells each server; a server that cannot render at all is the user's choice
     launch = make_launch(docker=docker, binary=binary, apptainer=apptainer, toy=toy_server, quality=quality)
     return CarlaOptions(tuple(carla or ()), servers, gpus, launch, restart_every or 0, server_port, timeout_s)
+
+
+def check_envs(simulator: str, num_envs: int | None, chosen: CarlaOptions) -> None:
+    """Raises UsageError where another number of envs than of servers is asked for."""
+    if simulator == CARLA and num_envs is not None and num_envs != chosen.envs:
+        raise UsageError(
+            f"--num-envs {num_envs}: on CARLA there is one env a server, and {chosen.envs} are used; leave it out and give --servers N "
+            "with a way to start them, or --carla HOST:PORT several times"
+        )
 
 
 def make_carla(

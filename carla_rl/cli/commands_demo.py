@@ -13,15 +13,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from carla_rl.build import Networks
-from carla_rl.cli import options
+from carla_rl.cli import options, options_servers
+from carla_rl.cli.carla import CARLA, TIMEOUT_S, carla_options
 from carla_rl.cli.console import stderr, stdout
 from carla_rl.cli.setup import compile_first
 from carla_rl.cli.tables import number, percent
-from carla_rl.errors import RunFailure
+from carla_rl.errors import RunFailure, UsageError
 from carla_rl.records.atomic import make_folder, write_bytes, write_json
 from carla_rl.records.names import new_run_id
 from carla_rl.records.reading import read_object
 from carla_rl.scenario.suite import load_suite, overlap
+from carla_rl.servers.launch import Quality
+from carla_rl.servers.ports import FIRST
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Size:
     """Recorded for the camera model; 0 leaves that model out."""
     settings: str
     """What the training is told beside the defaults, TOML."""
+    routes: str | None = None
+    """Of the evaluation suite; all of them without it."""
 
     @property
     def checkpoint(self) -> str:
@@ -63,6 +68,20 @@ QUICK = Size(
     # few updates: larger steps, less noise
     settings="[ppo]\ndelta_lr = 2e-3\nlog_std_start = -1.2\nlog_std_end = -2.0\ntarget_kl = 0.03\n",
 )
+# a server does some hundred ticks a second: this shows that all parts work on CARLA's side, not what they can do
+ON_CARLA = Size(
+    training="quick-train",
+    validation=None,
+    evaluation="quick-eval",
+    episodes=20,
+    held_out=4,
+    epochs=10,
+    decisions=256,
+    num_envs=0,
+    camera_episodes=0,
+    settings="[ppo]\nrollout = 64\nminibatch = 64\n",
+    routes="ring-eval-000,ring-eval-002,highway-eval-000",
+)
 
 
 REPORT = "report.html"
@@ -79,6 +98,19 @@ class Step:
 def demo(
     context: typer.Context,
     quick: Annotated[bool, typer.Option("--quick", help="A small one: shows that everything works, not what it can do.")] = False,
+    simulator: Annotated[
+        str,
+        typer.Option(
+            "--simulator", help="What is driven and trained on: toy, or carla, which makes it a small one. Recorded is on the toy."
+        ),
+    ] = "toy",
+    carla: options_servers.Carla = None,
+    servers: options_servers.Servers = None,
+    docker: options_servers.Docker = None,
+    binary: options_servers.Binary = None,
+    apptainer: options_servers.Apptainer = None,
+    toy_server: options_servers.ToyServer = False,
+    server_port: options_servers.ServerPort = FIRST,
     seed: options.Seed = 0,
     out: options.Out = Path("out"),
 ) -> None:
@@ -87,21 +119,43 @@ def demo(
     Each step prints the command that does the same. Leaves everything in out/<run_id>/. The full demo takes minutes, the quick one less
     than two. Nothing is tuned on the evaluation suite; the result is whatever was measured.
     """
-    size = QUICK if quick else FULL
+    if simulator not in ("toy", CARLA):
+        raise UsageError(f"simulator {simulator!r}: unknown; the demo drives on toy or carla")
+    chosen = carla_options(
+        carla=carla,
+        servers=servers,
+        gpus=None,
+        docker=docker,
+        binary=binary,
+        apptainer=apptainer,
+        toy_server=toy_server,
+        restart_every=None,
+        server_port=server_port,
+        quality=Quality.EPIC,
+        timeout_s=TIMEOUT_S,
+    )
+    if simulator == "toy" and chosen.given:
+        raise UsageError("options about CARLA servers were given with the toy; add --simulator carla, or leave them out")
+    size = ON_CARLA if simulator == CARLA else QUICK if quick else FULL
+    drives: tuple[str, ...] = ("--simulator", simulator)
+    if simulator == CARLA:
+        told = {"--servers": servers, "--docker": docker, "--binary": binary, "--apptainer": apptainer, "--server-port": server_port}
+        drives += tuple(str(word) for option, value in told.items() if value is not None for word in (option, value))
+        drives += tuple(word for address in carla or () for word in ("--carla", address)) + (("--toy-server",) if toy_server else ())
     folder = out / new_run_id("demo")
     make_folder(folder)
     _say_disjoint(size)
     compile_first("toy")
-    done = list(_play(_story(size, folder, seed), context.obj))
+    done = list(_play(_story(size, folder, seed, drives), context.obj))
     table = _results(folder)
     stdout.rule("[bold]The result")
-    stdout.print(_table(table, size))
+    made_by = read_object(folder / "drive-rl" / "metrics.json")["simulator"]
+    stdout.print(_table(table, size, made_by["name"]))
     stdout.print(
-        "[dim]ADE and FDE: against the expert's plan at the states that each policy visited. All on the toy simulator: kinematic, "
-        "its pictures are drawn, and nothing here has met a CARLA server.[/]"
+        f"[dim]ADE and FDE: against the expert's plan at the states that each policy visited. Made by: {escape(made_by['description'])}[/]"
     )
     name = escape(str(folder))
-    write_json(folder / "demo.json", {"quick": quick, "seed": seed, "simulator": "toy", "steps": done, "results": table})
+    write_json(folder / "demo.json", {"quick": quick, "seed": seed, "simulator": made_by["name"], "steps": done, "results": table})
     stdout.print(
         f"everything is in [bold]{name}[/]; look at learning with: tensorboard --logdir {name}/ppo", highlight=False, soft_wrap=True
     )
@@ -122,16 +176,18 @@ def _say_disjoint(size: Size) -> None:
     stdout.print(f"suites: {told}; no route and no seed is in two of them", highlight=False)
 
 
-def _story(size: Size, folder: Path, seed: int) -> Iterator[Step]:
+def _story(size: Size, folder: Path, seed: int, drives: tuple[str, ...]) -> Iterator[Step]:
     """The steps, one after the other: later ones name files of earlier ones."""
     data, held_out = folder / "episodes", folder / "episodes-held-out"
     model = folder / "sft" / "model.pt"
     refined = folder / "ppo" / "checkpoints" / size.checkpoint
-    evaluation = ("--suite", size.evaluation, "--simulator", "toy", "--out", str(folder))
+    evaluation = ("--suite", size.evaluation, *(("--routes", size.routes) if size.routes else ()), *drives, "--out", str(folder))
     settings = folder / "train.toml"
     write_bytes(settings, size.settings.encode())
-    training: tuple[str, ...] = ("--suite", size.training, "--simulator", "toy", "--config", str(settings), "--seed", str(seed))
-    training += ("--decisions", str(size.decisions), "--num-envs", str(size.num_envs), "--out", str(folder), "--run-id", "ppo")
+    training: tuple[str, ...] = ("--suite", size.training, *drives, "--config", str(settings), "--seed", str(seed))
+    training += ("--decisions", str(size.decisions), "--out", str(folder), "--run-id", "ppo")
+    if size.num_envs:
+        training += ("--num-envs", str(size.num_envs))
     if size.validation:
         training += ("--validation", size.validation)
     yield Step(
@@ -220,8 +276,10 @@ def _results(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _table(rows: Sequence[dict[str, Any]], size: Size) -> Table:
-    table = Table(title=f"Driving score on {size.evaluation}: {rows[0]['num_episodes']} episodes, toy simulator", title_justify="left")
+def _table(rows: Sequence[dict[str, Any]], size: Size, simulator: str) -> Table:
+    table = Table(
+        title=f"Driving score on {size.evaluation}: {rows[0]['num_episodes']} episodes, simulator {simulator}", title_justify="left"
+    )
     table.add_column("policy")
     for column in ("score", "completion", "success", "coll./km", "ADE", "FDE"):
         table.add_column(column, justify="right")

@@ -10,15 +10,16 @@ import typer
 from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent, read_agent
+from carla_rl.attempts import ATTEMPTS
 from carla_rl.cli import options, options_servers
-from carla_rl.cli.carla import CARLA, TIMEOUT_S, CarlaOptions, carla_options
+from carla_rl.cli.carla import TIMEOUT_S, CarlaOptions, carla_options, check_envs
 from carla_rl.cli.console import print_json, progress, stderr, stdout
 from carla_rl.cli.dry_run import rehearse
 from carla_rl.cli.evaluation import EvaluationRequest, StoppedEvaluation, protocol_of, read_stopped_evaluation
 from carla_rl.cli.setup import Drive, make_drive
 from carla_rl.cli.tables import evaluation_table, infraction_lines
 from carla_rl.errors import RunFailure, UsageError
-from carla_rl.evaluate import ATTEMPTS, drive
+from carla_rl.evaluate import drive
 from carla_rl.loop import Loss
 from carla_rl.records.run import EVALUATION, RunDirectory, reopen_run, start_run
 from carla_rl.servers.launch import Quality
@@ -141,15 +142,6 @@ def evaluate(
         raise RunFailure(
             f"{len(given_up)} of the episodes could not be driven and are missing from the results ({', '.join(sorted(given_up))}); "
             f"{path / 'quarantine.jsonl'} says why, and carla-rl evaluate --resume {path} tries them again"
-        )
-
-
-def check_envs(simulator: str, num_envs: int | None, chosen: CarlaOptions) -> None:
-    """Raises UsageError where another number of envs than of servers is asked for."""
-    if simulator == CARLA and num_envs is not None and num_envs != chosen.envs:
-        raise UsageError(
-            f"--num-envs {num_envs}: on CARLA there is one env a server, and {chosen.envs} are used; leave it out and give --servers N "
-            "with a way to start them, or --carla HOST:PORT several times"
         )
 
 

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent
-from carla_rl.cli import options
+from carla_rl.cli import options, options_servers
+from carla_rl.cli.carla import CARLA, TIMEOUT_S, CarlaOptions, carla_options, check_envs
 from carla_rl.cli.console import print_json, stderr, stdout
 from carla_rl.cli.heads import FILE, headline, prepare_warm_start, sentence, show_warm_start
 from carla_rl.cli.stopped import Stopped, read_stopped
@@ -19,9 +20,11 @@ from carla_rl.errors import UsageError
 from carla_rl.records.atomic import write_json
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.run import TRAINING, start_run
+from carla_rl.servers.launch import Quality
+from carla_rl.servers.ports import FIRST
 from carla_rl.train import CHECKPOINTS, TrainConfig, Training
 
-BESIDE_RESUME = ("resume", "threads", "json")
+BESIDE_RESUME = ("resume", "threads", "json", *options_servers.NAMES)
 """Options that may be given beside it."""
 
 
@@ -75,6 +78,17 @@ def train(
             help="Go on with a training that was stopped or killed, bit for bit. Its config.json says all else.",
         ),
     ] = None,
+    carla: options_servers.Carla = None,
+    servers: options_servers.Servers = None,
+    gpus: options_servers.Gpus = None,
+    docker: options_servers.Docker = None,
+    binary: options_servers.Binary = None,
+    apptainer: options_servers.Apptainer = None,
+    toy_server: options_servers.ToyServer = False,
+    restart_every: options_servers.RestartEvery = None,
+    server_port: options_servers.ServerPort = FIRST,
+    quality: options_servers.ServerQuality = Quality.EPIC,
+    carla_timeout: options_servers.CarlaTimeout = TIMEOUT_S,
     json: options.Json = False,
 ) -> None:
     """Refine a frozen SFT model online: PPO trains a bounded correction of its plans on closed-loop episodes.
@@ -83,12 +97,29 @@ def train(
     checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign, and TensorBoard logs. Ctrl-C and SIGTERM
     end it after the update under way; [b]--resume RUN_DIR[/b] goes on.
     """
+    chosen = carla_options(
+        carla=carla,
+        servers=servers,
+        gpus=gpus,
+        docker=docker,
+        binary=binary,
+        apptainer=apptainer,
+        toy_server=toy_server,
+        restart_every=restart_every,
+        server_port=server_port,
+        quality=quality,
+        timeout_s=carla_timeout,
+    )
     if resume is not None:
-        _go_on(read_stopped(resume), threads if "threads" in options.given_beside_resume(context, BESIDE_RESUME) else None, json)
+        given_threads = threads if "threads" in options.given_beside_resume(context, BESIDE_RESUME) else None
+        _go_on(read_stopped(resume), given_threads, json, chosen)
         return
     if sft is None or suite is None or simulator is None:
         given = {"--sft": sft, "--suite": suite, "--simulator": simulator}
         context.fail(f"Missing option {next(name for name, value in given.items() if value is None)!r}.")
+    if simulator == CARLA:
+        check_envs(simulator, num_envs, chosen.for_training(validation is not None)[0])
+        num_envs = chosen.for_training(validation is not None)[0].envs
     request = TrainRequest(
         simulator=simulator,
         suite=suite,
@@ -102,16 +133,16 @@ def train(
         training=read_train_config(config, {"seed": seed, "device": device}, {"decisions": decisions, "num_envs": num_envs}),
         threads=threads,
     )
-    _start(request, out, run_id, json)
+    _start(request, out, run_id, json, chosen)
 
 
-def _start(request: TrainRequest, out: Path, run_id: str | None, json: bool) -> None:
+def _start(request: TrainRequest, out: Path, run_id: str | None, json: bool, carla: CarlaOptions) -> None:
     """A new run: everything that can be wrong is found before its folder is made.
 
     Raises:
         UsageError: something that it was given does not do.
     """
-    built = build(request, request.threads, init=request.init)
+    built = build(request, request.threads, init=request.init, carla=carla, logs=out / "servers")
     policy, settings = built.parts.policy, request.training
     supervised = None
     if request.warm_start is not None:
@@ -133,14 +164,14 @@ def _start(request: TrainRequest, out: Path, run_id: str | None, json: bool) -> 
     _run(training, built, json, headline(supervised) if supervised else None)
 
 
-def _go_on(stopped: Stopped, threads: int | None, json: bool) -> None:
+def _go_on(stopped: Stopped, threads: int | None, json: bool, carla: CarlaOptions) -> None:
     """Go on with a run that was stopped, with as many threads as it had unless told otherwise.
 
     Raises:
         UsageError: something that it was started with is not as it was.
     """
     threads = threads or stopped.request.threads
-    built = build(stopped.request, threads)
+    built = build(stopped.request, threads, carla=carla, logs=stopped.path.parent / "servers")
     for warning in stopped.check(built.told, describe_environment(), threads):
         stderr.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     training = Training(built.parts, stopped.request.training, stopped.path, stopped.facts, told=built.told, kept=stopped.kept)

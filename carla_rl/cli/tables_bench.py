@@ -65,10 +65,34 @@ def server_tables(found: Mapping[str, Any]) -> Parts:
     table = _table(f"Town {found['town']}", None, "what", "median", "spread")
     for name, row in found["ticks"].items():
         table.add_row(f"{name.replace('_', ' ')}, ticks/s", _short(row["ticks_per_s"]), spread(row))
-    start, loads = found["start"], found["loads"]
+    for name, row in found["sensors"].items():
+        table.add_row(f"{name}, a second", _short(row["ticks_per_s"]), spread(row))
+    start, loads, soak = found["start"], found["loads"], found["soak"]
     table.add_row("start to first answer, s", _short(start["first_answer_s"]), spread(start))
     table.add_row(f"load_world, s ({loads['count']} loads)", _short(loads["seconds_per_load"]), "")
     table.add_row("server's memory, MiB", _short(loads["server_mib_after"]), f"before: {_short(loads['server_mib_before'])}")
+    yield table
+    if soak is not None:
+        yield (
+            f"soak: {soak['vehicles']} vehicles, {soak['ticks']:,} ticks at {soak['ticks_per_s']:.0f} a second, mean speed "
+            f"{soak['mean_speed_mps']:.1f} m/s; off the road {soak['off_road_share']:.2%} of the time, over a line at red "
+            f"{soak['over_red']}, stuck {soak['stuck']}, touches {soak['hits']}; "
+            f"{'the same' if soak['same_again'] else 'NOT the same'} when driven again"
+        )
+
+
+def carla_tables(found: Mapping[str, Any]) -> Parts:
+    """The parts of `carla-rl bench carla`."""
+    yield f"\n{found['definition']}"
+    table, aims = _table(f"On {found['simulator']}", None, "what", "median", "spread or aim"), found["aims"]
+    table.add_row("bare client, ticks/s", _short(found["bare"]["ticks_per_s"]), spread(found["bare"]))
+    for count, row in found["loops"].items():
+        table.add_row(f"closed loop on {count} server(s), ticks/s", _short(row["ticks_per_s"]), spread(row))
+    table.add_row("share of the bare client's", f"{found['share_of_bare']:.2f}", f"aim {aims['share_of_bare']}")
+    for count, share in found["scaling"].items():
+        table.add_row(f"{count} server(s) against as many times one", f"{share:.2f}", f"aim {aims['scaling']}")
+    for kind, step in found["agent_ms"].items():
+        table.add_row(f"agent's step, {kind}, ms", f"{step['median']:.2f}", f"p99 {step['p99']:.2f}, aim {aims[f'{kind}_p99_ms']:g}")
     yield table
 
 

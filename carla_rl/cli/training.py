@@ -15,9 +15,10 @@ from pydantic import Field
 
 from carla_rl.agent import Agent
 from carla_rl.build import fitting_controller, make_controller, make_expert
+from carla_rl.cli.carla import CARLA, CarlaOptions
 from carla_rl.cli.console import progress, stderr
 from carla_rl.cli.heads import make_heads
-from carla_rl.cli.setup import Bank, make_bank, policy_record
+from carla_rl.cli.setup import NO_SERVERS, Bank, make_bank, policy_record
 from carla_rl.config import Config
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import Parts, drive
@@ -72,7 +73,9 @@ class Built:
         }
 
 
-def build(request: TrainRequest, threads: int, *, init: Path | None = None) -> Built:
+def build(
+    request: TrainRequest, threads: int, *, init: Path | None = None, carla: CarlaOptions = NO_SERVERS, logs: Path = Path("servers")
+) -> Built:
     """Everything that can be wrong is found here, before anything runs. The heads are new, or those of the checkpoint `init`.
 
     Raises:
@@ -86,10 +89,13 @@ def build(request: TrainRequest, threads: int, *, init: Path | None = None) -> B
     assert agent.checkpoint is not None
     policy = make_heads(agent.checkpoint, settings, init)
     driver, reference = fitting_controller(agent.controller, settings.ppo.num_envs, policy, agent.decision_ticks), make_expert()
-    bank_of = partial(make_bank, request.simulator, maps=request.maps, threads=threads, skip_unsupported=request.skip_unsupported)
-    bank = bank_of(request.suite, policy.needs, routes=request.routes, num_envs=settings.ppo.num_envs, idle_envs=True)
+    bank_of = partial(
+        make_bank, request.simulator, maps=request.maps, threads=threads, skip_unsupported=request.skip_unsupported, logs=logs
+    )
+    mine, its = carla.for_training(request.validation is not None) if request.simulator == CARLA else (carla, carla)
+    bank = bank_of(request.suite, policy.needs, routes=request.routes, num_envs=settings.ppo.num_envs, idle_envs=True, carla=mine)
     needs = policy.needs.union(reference.needs)
-    held_out = bank_of(request.validation, needs, num_envs=VALIDATION_ENVS) if request.validation else None
+    held_out = bank_of(request.validation, needs, num_envs=VALIDATION_ENVS, carla=its or carla) if request.validation else None
     _check_disjoint(bank, held_out)
     parts = TrainParts(
         simulator=bank.simulator,

@@ -75,7 +75,9 @@ def test_a_server_that_is_killed_is_replaced_and_its_episode_driven_again(ring: 
                 server = servers[0]
                 assert isinstance(server, SupervisedServer)
                 assert server.process is not None
-                os.kill(server.process.pid, signal.SIGKILL)
+                # the process itself only watches over the server
+                for pid in children_of(server.process.pid):
+                    os.kill(pid, signal.SIGKILL)
         assert sorted(found) == ["a#0", "b#0", "c#0"]
         (loss,) = evaluation.voids
         assert "SIGKILL" in loss.reason
@@ -90,12 +92,13 @@ def test_a_route_whose_server_hangs_every_time_is_quarantined_and_the_others_are
         results = list(evaluation.drive([short(ring, "long", 20.0), short(ring, "brief", 1.0)], attempts=2))
         assert [result.episode_id for result in results] == ["brief#0"]
         assert [loss.episode.scenario.scenario_id for loss in evaluation.voids] == ["long", "long"]
-        assert servers[0].restarts == 2
+        # after the last attempt there is nothing left to start it for
+        assert servers[0].restarts == 1
 
 
 def test_a_picture_that_is_lost_voids_the_attempt_and_not_the_server(ring: RoadNetwork, tmp_path: Path) -> None:
     with own_servers(1, tmp_path, "--map", "ring", "--fault", f"drop-sensor@tick={SETTLE_TICKS + 12}") as servers:
-        evaluation = Evaluation(ring, servers, Needs(cameras=(CameraSpec(width=32, height=32),)))
+        evaluation = Evaluation(ring, servers, Needs(cameras=(CameraSpec(width=32, height=32),)), timeout_s=2.0)
         (result,) = evaluation.drive([short(ring, "a", 1.5)])
         (reason,) = result.void_attempts
         assert reason.startswith("camera front sent")
@@ -178,14 +181,14 @@ def test_a_run_that_is_stopped_leaves_nothing_behind_and_goes_on(tmp_path: Path,
     if how is signal.SIGINT:
         assert first.returncode == 1
         assert f"interrupted: {len(kept)} of 3 episodes were finished" in " ".join(output.split())
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + 20.0
     while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
     again = evaluate(tmp_path, "--resume", str(run))
     output, _ = again.communicate(timeout=120)
     assert again.returncode == 0, output
-    assert sorted(finished(run)) == ["ring-000#0", "ring-001#0", "ring-002#0"]
+    assert sorted(finished(run)) == [f"ring-eval-00{k}#0" for k in range(3)]
     assert finished(run)[: len(kept)] == kept
     once_more = evaluate(tmp_path, "--resume", str(run))
     output, _ = once_more.communicate(timeout=60)

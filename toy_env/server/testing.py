@@ -21,7 +21,8 @@ import msgpack
 
 START_S = 600.0
 """A server answers within this; the kernels may have to be compiled first."""
-STOP_S = 30.0
+STOP_S = 10.0
+"""It stops within this, whatever its clients do: a second is usual, most of it the end of the interpreter."""
 STARTED = "listening"
 """A word that the server prints when it has its ports."""
 PORTS = 3

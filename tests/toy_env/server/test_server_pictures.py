@@ -1,5 +1,6 @@
 """Cameras and rays through CARLA's real client: what they see of a car is where the car is, and they agree with one another."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -221,20 +222,25 @@ def check_radar_and_obstacle(client: Any, world: Any) -> None:
 
 
 def check_lane_invasion(client: Any, world: Any) -> None:
-    """It is the client's own work; the server only has the actor."""
+    """It is the client's own work from the actor's state: it sees a side of the car pass over a line in the very frame in which it does."""
     import carla
 
     point = world.get_map().get_spawn_points()[0]
     ego = world.spawn_actor(world.get_blueprint_library().find(MKZ), point)
     world.tick()
     sensor, events = _sensor(world, "sensor.other.lane_invasion", carla.Transform(), ego)
-    for tick in range(40):
+    lane = world.get_map().get_waypoint(point.location)
+    frames = []
+    for tick in range(35):
         location = point.transform(carla.Location(0.5 * tick, -0.1 * tick, 0.0))
         ego.set_transform(carla.Transform(location, point.rotation))
-        world.tick()
-    event = events.get(timeout=5.0)
-    assert event.frame <= world.get_snapshot().frame
-    assert event.crossed_lane_markings
+        frames.append(world.tick())
+    # the left side passes the line on the left, then the right side does
+    line, half = lane.lane_width / 2.0, ego.bounding_box.extent.y
+    for side in (line - half, line + half):
+        event = events.get(timeout=5.0)
+        assert event.frame == frames[math.ceil(side / 0.1)]
+        assert {marking.type for marking in event.crossed_lane_markings} == {lane.left_lane_marking.type}
     sensor.destroy()
 
 

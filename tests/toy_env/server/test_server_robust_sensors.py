@@ -1,16 +1,18 @@
 """What goes wrong around sensors stays there: a defect in one of them, and a client that never reads."""
 
+import contextlib
 import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
-from server_client import run_check
+from server_client import Caller, run_check
 
 from toy_env.server.sensors import SENSORS
 from toy_env.server.server import Server, ServerConfig
@@ -111,3 +113,20 @@ def test_a_consumer_that_never_reads_costs_no_memory() -> None:
         assert frames == list(range(frames[0], frames[0] + 45))
         assert after - before < 40.0
         assert server.process.poll() is None
+
+
+def test_it_stops_while_it_waits_for_consumers_that_never_read() -> None:
+    """Four deaf consumers are waited for 5 s each in one tick: too long for who wants the server to end."""
+    with serving("--map", "ring") as server, Caller(server.port) as caller, contextlib.ExitStack() as deaf:
+        assert caller.call("set_episode_settings", [True, False, [True, 0.05], True, 0.01, 10, 0.0, True, 3000.0, 2000.0, True])[0] is None
+        size = [["image_size_x", 2, "1920"], ["image_size_y", 2, "1080"]]
+        for _ in range(4):
+            _, camera = caller.call("spawn_actor", [0, "sensor.camera.depth", size], [[0.0, 0.0, 2.0], [0.0, 0.0, 0.0]])
+            (stream,) = struct.unpack_from("<I", camera[0][1][5])
+            sock = deaf.enter_context(socket.create_connection(("127.0.0.1", server.port + 1)))
+            sock.sendall(struct.pack("<I", stream))
+        for _ in range(2):
+            caller.call("tick_cue")
+        caller.sock.sendall(msgpack.packb([0, 99, "tick_cue", [[False]]]))
+        time.sleep(1.0)
+        assert server.stop() == 0

@@ -113,7 +113,38 @@ def check_episodes(client: Any, world: Any) -> None:
                 assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < POSITION_M, episode.scenario.scenario_id
 
 
-@pytest.mark.parametrize("check", [check_vehicles, check_episodes])
+def check_touches(client: Any, world: Any) -> None:
+    """A hero that leaves its lane meets an oncoming car; the sensor on it tells of the collision that the episode counts."""
+    import queue
+
+    import carla
+
+    world = client.load_world("Accident")
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
+    world.apply_settings(settings)
+    hero = next(actor for actor in world.get_actors() if actor.attributes.get("role_name") == "hero")
+    sensor = world.spawn_actor(world.get_blueprint_library().find("sensor.other.collision"), carla.Transform(), attach_to=hero)
+    seen: Any = queue.Queue()
+    sensor.listen(seen.put)
+    hero.apply_control(carla.VehicleControl(throttle=1.0))
+    for _ in range(200):
+        world.tick()
+        if not seen.empty():
+            break
+    event = seen.get(timeout=5.0)
+    assert event.frame == world.get_snapshot().frame
+    assert event.actor.id == hero.id
+    assert event.other_actor.attributes["role_name"] == "scenario"
+    # the speed at which they meet, by the hero's mass
+    assert event.normal_impulse.length() == pytest.approx(hero.get_physics_control().mass * 31.5, rel=0.02)
+    ahead = hero.get_transform().get_forward_vector()
+    assert ahead.dot(event.normal_impulse) < 0.0
+    assert seen.empty()
+    sensor.destroy()
+
+
+@pytest.mark.parametrize("check", [check_vehicles, check_episodes, check_touches])
 def test_the_same_drive(server: ServerProcess, check: Any) -> None:
     run_check(check, server.port)
     assert "Traceback" not in server.output, server.output

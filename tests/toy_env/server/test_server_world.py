@@ -54,6 +54,8 @@ def check_blueprints(client: Any, world: Any) -> None:
     assert int(car.get_attribute("number_of_wheels")) == 4
     assert car.get_attribute("base_type").as_str() == "car"
     assert len(library.filter_by_attribute("generation", "2")) > 10
+    for attribute in library.find("sensor.lidar.ray_cast"):
+        assert not attribute.is_modifiable or attribute.recommended_values, attribute.id
 
 
 def check_actors(client: Any, world: Any) -> None:
@@ -215,9 +217,37 @@ def check_two_clients(client: Any, world: Any) -> None:
     assert theirs.get_actor(car.id).get_location() == car.get_location()
 
 
+def check_long_ticks(client: Any, world: Any) -> None:
+    """A tick of seconds moves in parts: the car does not pass through the barrier, and sensors see the whole of it."""
+    import queue
+
+    import carla
+
+    library, point = world.get_blueprint_library(), world.get_map().get_spawn_points()[0]
+    car = world.spawn_actor(library.find(MKZ), point)
+    barrier = world.spawn_actor(library.find("static.prop.streetbarrier"), carla.Transform(point.transform(carla.Location(20.0, 0.0, 0.0))))
+    sensor = world.spawn_actor(library.find("sensor.other.collision"), carla.Transform(), attach_to=car)
+    seen: Any = queue.Queue()
+    sensor.listen(seen.put)
+    settings = world.get_settings()
+    settings.fixed_delta_seconds = 3.0
+    world.apply_settings(settings)
+    car.apply_control(carla.VehicleControl(throttle=1.0))
+    before = world.get_snapshot().timestamp.elapsed_seconds
+    for _ in range(4):
+        world.tick()
+    assert world.get_snapshot().timestamp.elapsed_seconds == pytest.approx(before + 12.0)
+    assert seen.get(timeout=5.0).other_actor.id == barrier.id
+    assert car.get_location().distance(point.location) < 20.0
+    settings.fixed_delta_seconds = 20.0
+    with pytest.raises(RuntimeError, match="from 0 to 10"):
+        world.apply_settings(settings)
+    sensor.destroy()
+
+
 CHECKS = (
     *(check_world, check_blueprints, check_actors, check_physics, check_attached),
-    *(check_batch, check_collision, check_loads, check_missing, check_two_clients),
+    *(check_batch, check_collision, check_long_ticks, check_loads, check_missing, check_two_clients),
 )
 
 

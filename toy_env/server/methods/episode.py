@@ -7,8 +7,8 @@ from toy_env.server.errors import Refused
 from toy_env.server.layouts.values import ActorInfo, Definition, EpisodeSettings, Weather
 from toy_env.server.methods.registry import Context, Fidelity, method
 
-MOST_DT_S = 1.0
-"""A longer time step is refused: the model would leave the road between two ticks."""
+MOST_DT_S = 10.0
+"""A longer time step is refused: sensors that turn would have too much to say."""
 
 
 @method("who_are_you", gives="str", note="CARLA does not have it")

@@ -1,9 +1,9 @@
 """GNSS: latitude, longitude, altitude of the sensor, by the reference of the map.
 
 The projection is that of the client 0.9.16 (`Map.transform_to_geolocation`): the inverse of a transverse Mercator on a sphere of the
-Earth's equatorial radius with the scale 0.9996, with CARLA's y, which points south, taken for north. The server of 0.9.16 has the same
-values, since its sensor calls the same function of LibCarla (GnssSensor.cpp, GeoLocation.cpp); up to 0.9.15 it was a Mercator with the
-latitude's sign the other way round, which is what the leaderboard's agents invert (carla-simulator/carla#9552).
+Earth's equatorial radius with the scale 0.9996, with CARLA's y, which points south, taken for north. Servers of 0.9.16 have that sign: the
+same place has a latitude of 0.00293 degrees in 0.9.15, -0.00294 in 0.9.16 (carla-simulator/carla#9389; the fix is #9552). Up to 0.9.15
+it was a Mercator with +y south, for which agents of the leaderboard are made.
 """
 
 import math

@@ -80,6 +80,15 @@ class Loop:
                 if selector.select(min(left, LONGEST_REST_S)):
                     self._woken(selectors.EVENT_READ)
 
+    def until_writable(self, sock: socket.socket, seconds: float) -> bool:
+        """Wait for a socket that takes bytes again and serve nobody meanwhile; False after so long, or when the process is told to stop."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._alarm, selectors.EVENT_READ)
+            selector.register(sock, selectors.EVENT_WRITE)
+            ready = [key.fileobj for key, _ in selector.select(seconds)]
+        # what has woken it stays in the alarm: whoever waits next is not to wait either
+        return sock in ready and self._alarm not in ready
+
     def close(self) -> None:
         """Free what it holds."""
         self._selector.close()

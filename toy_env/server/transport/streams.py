@@ -123,10 +123,9 @@ class Streams:
             return len(subscriber.waiting) < MAX_WAITING_BYTES
         deadline = time.monotonic() + SLOW_S
         while len(subscriber.waiting) >= MAX_WAITING_BYTES and (left := deadline - time.monotonic()) > 0.0:
-            with selectors.DefaultSelector() as selector:
-                selector.register(subscriber.sock, selectors.EVENT_WRITE)
-                if selector.select(left):
-                    self._flush(subscriber)
+            if not self._loop.until_writable(subscriber.sock, left):
+                break
+            self._flush(subscriber)
         subscriber.trusted = len(subscriber.waiting) < MAX_WAITING_BYTES
         return len(subscriber.waiting) < MAX_WAITING_BYTES
 

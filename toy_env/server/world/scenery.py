@@ -131,7 +131,8 @@ class Scenery:
         self._boxes = np.zeros((0, BOX))
         self._views: dict[tuple[object, ...], Seen] = {}
         self._lamps = np.zeros(0, np.int8)
-        self._lights: list[tuple[int, Actor]] = []
+        self._lit = np.zeros((0, 2), np.int64)
+        """Owner and row of the lights that are drawn."""
 
     def boxes(self, world: "World", afresh: bool = False) -> NDArray[np.float64]:
         """(n, BOX) of all that stands now; the same array for a frame, unless it is wanted `afresh`."""
@@ -144,8 +145,9 @@ class Scenery:
             self._key = key
             self._gather(world)
         poses = np.concatenate((self.surroundings.poses, world.bodies.states["transform"].astype(np.float32)))
-        for place, actor in self._lights:
-            self._lamps[place] = LAMPS[min(int(world.state(actor)["state"]), len(LAMPS) - 1)]
+        if len(self._lit):
+            states = world.bodies.states.view(world.layouts.states[Family.LIGHT])["state"][self._lit[:, 1]]
+            self._lamps[self._lit[:, 0]] = LAMPS[np.minimum(states, len(LAMPS) - 1)]
         boxes = np.empty((len(self._parts), BOX))
         place_parts(self._parts, poses, self._lamps, boxes)
         self._boxes = boxes
@@ -182,11 +184,10 @@ class Scenery:
             fixed = fixed[~np.isin(fixed[:, NUMBER], list(self.hidden))]
         self.owners = [*(None for _ in objects), *world]
         self._lamps = np.zeros(len(self.owners), np.int8)
-        self._lights = []
-        gathered = [fixed]
+        gathered, lit = [fixed], []
         for actor in world:
             if actor.family is Family.LIGHT:
-                self._light(world, actor, fixed)
+                lit += self._light(world, actor, fixed)
             elif actor.family is not Family.SIGN and actor.info.box.extent.z > 0.0:
                 parts = self._looks.get(actor.id)
                 if parts is None:
@@ -195,16 +196,18 @@ class Scenery:
                 gathered.append(parts)
         for number in self._looks.keys() - world.actors.keys():
             del self._looks[number]
+        self._lit = np.array(lit, np.int64).reshape(-1, 2)
         self._parts = np.concatenate(gathered)
 
-    def _light(self, world: "World", actor: "Actor", fixed: NDArray[np.float64]) -> None:
-        """A traffic light that is an actor is drawn by the signal of its id, which shines as it says."""
+    def _light(self, world: "World", actor: "Actor", fixed: NDArray[np.float64]) -> list[tuple[int, int]]:
+        """A traffic light that is an actor is drawn by the signal of its id, which shines as it says: owner and row, if there is one."""
         text = bytes(world.state(actor)["sign_id"]).rstrip(b"\0").decode("ascii", "replace")
         place = self.surroundings.signals.get(int(text)) if text.isdigit() else None
-        if place is not None:
-            self._lights.append((place, actor))
-            self.owners[place] = actor
-            fixed[fixed[:, OWNER] == place, NUMBER] = actor.id
+        if place is None:
+            return []
+        self.owners[place] = actor
+        fixed[fixed[:, OWNER] == place, NUMBER] = actor.id
+        return [(place, actor.row)]
 
 
 def look(actor: "Actor") -> NDArray[np.float64]:
