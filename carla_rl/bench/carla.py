@@ -29,6 +29,7 @@ from carla_rl.errors import UsageError
 from carla_rl.interfaces import Policy
 from carla_rl.loop import ClosedLoop, rollout
 from carla_rl.metrics.episode import EpisodeMeter
+from carla_rl.policies.images import IMAGE_SIZE
 from carla_rl.policies.sft import FrozenSft, SftPolicy, new_model
 from carla_rl.records.steps import StepLogger
 from carla_rl.scenario.episodes import make_episodes
@@ -79,7 +80,7 @@ def bench_carla(sizes: CarlaSizes, tell: Callable[[str], None]) -> dict[str, Any
     tell("a model to drive with")
     policy = SftPolicy(FrozenSft(quick_clone(make_course(256).loop)))
     fresh = new_model(TINY_MULTICAM, HORIZON, OUT_DIM, HIDDEN, seed=0)
-    camera = SftPolicy(FrozenSft(SftState(TINY_MULTICAM, encoder=fresh.encoder.state_dict(), head=fresh.head.state_dict())))
+    camera = SftPolicy(FrozenSft(SftState(TINY_MULTICAM, fresh.encoder.state_dict(), fresh.head.state_dict(), cameras=("front",))))
     tell("the bare client")
     with serving("toy")("--map", TOWN) as server:
         bare = summary([sizes.ticks / one for one in run_loop(server.port, BARE, sizes.ticks, sizes.repetitions)])
@@ -161,5 +162,6 @@ def _made_up(needs: Needs) -> Observation:
     draw = np.random.default_rng(0)
     seen = make_course(1).loop.observation
     assert seen is not None
+    assert all((camera.width, camera.height) == (IMAGE_SIZE, IMAGE_SIZE) for camera in needs.cameras)
     images = {camera.name: draw.integers(0, 256, (1, camera.height, camera.width, 3), np.uint8) for camera in needs.cameras}
     return replace(seen, images=images).restrict(needs)

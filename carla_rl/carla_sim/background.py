@@ -16,6 +16,7 @@ from carla_rl.world.state import ACTOR, Role
 
 ROOM_M = 8.0
 """m that a spawn point must be away from all others that are there."""
+NONE = int(ObjectKind.NONE)
 STREAM = 0xCA51A
 MODELS = (
     "vehicle.mini.cooper_s",
@@ -47,11 +48,13 @@ class Background:
         self._vehicles = 0
         self._slots: NDArray[np.int64] = np.zeros(0, np.int64)
         """(M,) by number."""
+        self._numbers: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def begin(self, seed: int, points: NDArray[np.float64], world: Rows, count: int) -> tuple[NDArray[np.float64], list[str]]:
         """A new episode on a map with these spawn points (P, 4): poses (V, 4) and blueprints (V,) of at most `count` vehicles to spawn."""
         self._draw = np.random.default_rng([seed, STREAM])
         self._points, self._vehicles, self._slots = points, int(world["vehicles"]), np.zeros(0, np.int64)
+        self._numbers = self._slots
         chosen = self._free(world, np.zeros(0, ACTOR), RESET_RING_M)[:count]
         models = [MODELS[int(number)] for number in self._draw.integers(0, len(MODELS), len(chosen))]
         return points[chosen], models
@@ -61,6 +64,7 @@ class Background:
         walks = bodies[:, 2] == ObjectKind.PEDESTRIAN
         cars = len(bodies) - int(walks.sum())
         self._slots = np.concatenate((np.arange(cars), self._vehicles + np.arange(len(bodies) - cars)))
+        self._numbers = np.arange(len(bodies))
         rows = np.zeros(len(bodies), ACTOR)
         for name in ("seed", "draws"):
             rows[name] = actors[name][self._slots]
@@ -76,10 +80,9 @@ class Background:
     def take(self, actors: NDArray[np.void], others: NDArray[np.float64]) -> None:
         """Where all are now: (M, 6), see `messages.Seen.others`. Who is not there any more leaves an empty slot for good."""
         rows = actors[self._slots]
-        for column, name in enumerate(("x", "y", "z", "yaw", "speed")):
-            rows[name] = others[:, column]
+        rows["x"], rows["y"], rows["z"], rows["yaw"], rows["speed"] = others[:, :5].T
         gone = others[:, 5] == 0.0
-        rows["kind"][gone], rows["half_length"][gone] = ObjectKind.NONE, 0.0
+        rows["kind"][gone], rows["half_length"][gone] = NONE, 0.0
         actors[self._slots] = rows
 
     def slot_of(self, number: int) -> int:
@@ -90,22 +93,17 @@ class Background:
         """Vehicles that are put elsewhere (K, 5), that change lane, and that brake; see `messages.Orders`."""
         rows = actors[self._slots]
         tick = int(world["tick"])
-        cars = np.flatnonzero(rows["half_length"] * (self._slots < self._vehicles) > 0.0)
-        leaving = [int(number) for number in cars if self._leaves(world, rows[number], tick + int(number))]
-        moved = [place for number in leaving for place in self._put(world, actors, number)]
-        there = [int(number) for number in cars if rows["kind"][number] != ObjectKind.NONE]
-        aside = [(number, bool(rows["lateral"][number] > 0.0)) for number in there if rows["lateral"][number] != 0.0]
-        braking = [number for number in there if rows["brake_until"][number] > tick or rows["held"][number]]
-        return np.array(moved, np.float64).reshape(-1, 5), aside, braking
-
-    def _leaves(self, world: Rows, row: Rows, turn: int) -> bool:
-        """Whether a vehicle is to be put elsewhere: a script wants it away, or now and then where it is too far off or stuck."""
-        if row["kind"] == ObjectKind.NONE:
-            return True
-        if turn % LOOK_TICKS:
-            return False
-        away = math.hypot(row["x"] - world["x"], row["y"] - world["y"])
-        return bool(away > LOST_M or row["still_ticks"] > STUCK_TICKS)
+        here = rows["kind"] != NONE
+        cars = (rows["half_length"] > 0.0) & (self._slots < self._vehicles)
+        looked_at = (tick + self._numbers) % LOOK_TICKS == 0
+        away = np.hypot(rows["x"] - world["x"], rows["y"] - world["y"])
+        # a script wants it away, or it is too far off or stuck
+        leaves = cars & (~here | (looked_at & ((away > LOST_M) | (rows["still_ticks"] > STUCK_TICKS))))
+        moved = [place for number in np.flatnonzero(leaves) for place in self._put(world, actors, int(number))]
+        aside = np.flatnonzero(cars & here & (rows["lateral"] != 0.0))
+        braking = np.flatnonzero(cars & here & ((rows["brake_until"] > tick) | rows["held"]))
+        changes = [(int(number), bool(rows["lateral"][number] > 0.0)) for number in aside]
+        return np.array(moved, np.float64).reshape(-1, 5), changes, braking.tolist()
 
     def _put(self, world: Rows, actors: NDArray[np.void], number: int) -> list[tuple[float, ...]]:
         """Put a vehicle on a free spawn point farther off, as another one; nowhere else to go, it stays."""
@@ -125,7 +123,7 @@ class Background:
         """Spawn points at these distances from the ego that nobody is near, in an order that is drawn."""
         away = np.hypot(self._points[:, 0] - world["x"], self._points[:, 1] - world["y"])
         free = np.flatnonzero((ring[0] <= away) & (away <= ring[1]))
-        others = actors[actors["kind"] != ObjectKind.NONE]
+        others = actors[actors["kind"] != NONE]
         if len(others) and len(free):
             near = np.hypot(self._points[free, 0, None] - others["x"], self._points[free, 1, None] - others["y"]).min(axis=1)
             free = free[near > ROOM_M]

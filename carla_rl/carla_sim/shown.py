@@ -18,6 +18,7 @@ from carla_rl.world.scripted import NOISE, State
 from carla_rl.world.state import Role, Worlds
 
 Come = list[tuple[int, str, float, float, float, float]]
+NONE, SCRIPTED = int(ObjectKind.NONE), int(Role.SCRIPTED)
 POSE = ("x", "y", "z", "yaw", "speed")
 
 
@@ -36,8 +37,10 @@ class Shown:
     def changes(self, world: Any, actors: NDArray[np.void], parts: NDArray[np.void]) -> tuple[Come, list[int], NDArray[np.float64]]:
         """What comes, what goes and what has moved since the last call; see `messages.Orders`."""
         first, last = int(world["vehicles"] + world["walkers"]), int(world["actors"])
+        if first == last:
+            return [], [], np.zeros((0, 6))
         rows = actors[first:last]
-        shown = (rows["kind"] != ObjectKind.NONE) & (rows["role"] == Role.SCRIPTED)
+        shown = (rows["kind"] != NONE) & (rows["role"] == SCRIPTED)
         now = {first + int(k): (int(rows["id"][k]), tuple(float(rows[name][k]) for name in POSE)) for k in np.flatnonzero(shown)}
         go = [slot for slot, (number, _) in self._there.items() if slot not in now or now[slot][0] != number]
         come: Come = []
