@@ -166,7 +166,7 @@ class Env:
                 worker.close()
             return reason
         if worker is not None:
-            worker.kill()
+            worker.drop()
         self.server.give_up(reason)
         # for a server of ours that is the reason, how it ended and the end of its log
         why = self.server.why()

@@ -67,6 +67,8 @@ class Puppets:
         walks = blueprint.id.startswith("walker.")
         if not walks:
             actor.set_simulate_physics(False)
+        if blueprint.has_attribute("special_type") and blueprint.get_attribute("special_type").as_str() == "emergency":
+            actor.set_light_state(carla.VehicleLightState(carla.VehicleLightState.Special1 | carla.VehicleLightState.Special2))
         self._actors[slot], self._slots[actor.id], self._turns[slot] = actor.id, slot, turn
         if walks:
             self._walkers.add(slot)

@@ -85,7 +85,7 @@ class Worker:
         try:
             kind, value = self._channel.receive(max(deadline - time.monotonic(), LOOK_S))
         except Hung:
-            self.kill()
+            self._kill()
             raise WorldLost(f"it did not answer within {timeout_s:g} s") from None
         except HungUp:
             raise WorldLost(self._end()) from None
@@ -98,14 +98,17 @@ class Worker:
     def close(self) -> None:
         """Let it leave its world in order (its actors gone, asynchronous mode restored) and end; kill it if that takes too long."""
         self._channel.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.drop()
+
+    def drop(self) -> None:
+        """End it at once, and leave its world as it is; safe to call twice."""
+        self._kill()
+        self._channel.close()
         self._output.close()
 
-    def kill(self) -> None:
-        """End it at once."""
+    def _kill(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -115,7 +118,7 @@ class Worker:
         try:
             code = self._process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._kill()
             return "its client hung up"
         how = f"with exit code {code}"
         if code < 0:

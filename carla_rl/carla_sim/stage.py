@@ -101,7 +101,8 @@ class Stage:
         self._cameras, self._bumper, self._ego = [], None, None
         gone += self._puppets.clear() + self._crowd.clear()
         if gone:
-            self._client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in gone], True)
+            # without a tick: this call keeps Python's lock while it waits, which the sensors' threads need to let the tick happen
+            self._client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in gone], False)
 
     def release(self) -> None:
         """Let the map's own cycles go on."""

@@ -233,7 +233,7 @@ def resume_evaluation(ready: Drive, stopped: StoppedEvaluation, *, attempts: int
 
 
 def _drive(ready: Drive, run: RunDirectory, episodes: tuple[Any, ...], *, steps: bool, attempts: int) -> tuple[dict[str, Any], Path]:
-    done, score = 0, 0.0
+    done, score, before = 0, 0.0, run.finished
 
     def void(loss: Loss) -> None:
         stderr.print(f"[yellow]{escape(loss.episode.episode_id)} is void: {escape(loss.reason)}[/]", highlight=False, soft_wrap=True)
@@ -247,7 +247,7 @@ def _drive(ready: Drive, run: RunDirectory, episodes: tuple[Any, ...], *, steps:
                 bar.update(task, advance=1, note=f"driving score so far {score / done:.1f}")
     except KeyboardInterrupt:
         raise RunFailure(
-            f"interrupted: {done} of {len(episodes)} episodes were finished and are kept in {run.path}; drive the rest with: "
+            f"interrupted: {run.finished - before} of {len(episodes)} episodes were finished and are kept in {run.path}; go on with: "
             f"carla-rl evaluate --resume {run.path}"
         ) from None
     return run.finish(), run.path

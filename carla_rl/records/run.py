@@ -125,6 +125,11 @@ class RunDirectory:
         self._quarantined[episode_id] = tuple(reasons)
 
     @property
+    def finished(self) -> int:
+        """Episodes that are on the disk."""
+        return len(self._results)
+
+    @property
     def quarantined(self) -> Mapping[str, tuple[str, ...]]:
         """By episode that was given up: why each attempt was void."""
         return self._quarantined

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,11 @@ from carla_rl.roads.tracing import trace
 from carla_rl.scenario.model import Episode, Rules, Scenario, Traffic
 from carla_rl.servers.interface import CarlaServer
 from carla_rl.servers.supervise import SupervisedServer
-from carla_rl.types import CameraSpec, Needs
+from carla_rl.types import CameraSpec, Control, Needs
 from toy_env.towns import load_town
 
 pytest.importorskip("carla")
+DISK_BYTES = 9000
 SETTLE_TICKS = 9
 """Ticks of the server before an episode's first, at the least."""
 
@@ -57,7 +59,7 @@ class Evaluation:
         self.voids: list[Loss] = []
         expert = make_expert()
         wanted = expert.needs.union(needs) if needs else expert.needs
-        self.simulator = CarlaSimulator(servers, wanted, lambda town: ring, timeout_s=timeout_s)
+        self.simulator = CarlaSimulator(servers, wanted, lambda town: replace(ring, town=town), timeout_s=timeout_s)
         self.parts = Parts(self.simulator, expert, make_controller("default", len(servers)), make_expert(), 4)
 
     def drive(self, episodes: list[Episode], attempts: int = 3) -> Iterator[EpisodeResult]:
@@ -110,7 +112,7 @@ def test_what_a_dead_client_left_on_the_map_is_not_in_the_way(ring: RoadNetwork,
         first = Evaluation(ring, servers).simulator
         first.reset(np.array([0]), [short(ring, "a", 1.0)])
         # killed like this a client takes nothing away: its car stands where the next ego starts
-        first._envs[0]._worker.kill()  # type: ignore[union-attr]
+        first._envs[0]._worker.drop()  # type: ignore[union-attr]
         first._envs[0]._worker = None
         evaluation = Evaluation(ring, servers)
         (result,) = evaluation.drive([short(ring, "a", 1.0)])
@@ -126,6 +128,56 @@ def test_restarting_every_few_episodes_loses_none(ring: RoadNetwork, tmp_path: P
             results = list(drive(parts, [short(ring, name, 0.5) for name in "abc"]))
         assert [result.void_attempts for result in results] == [(), (), ()]
         assert servers[0].restarts == 1
+
+
+def test_a_map_that_is_missing_quarantines_its_routes_at_once(ring: RoadNetwork, tmp_path: Path) -> None:
+    with own_servers(1, tmp_path, "--map", "ring", "--fault", "no-map=grid") as servers:
+        evaluation = Evaluation(ring, servers)
+        elsewhere = short(ring, "elsewhere", 1.0)
+        elsewhere = replace(elsewhere, scenario=elsewhere.scenario.model_copy(update={"town": "grid"}))
+        results = list(evaluation.drive([elsewhere, short(ring, "here", 1.0)]))
+        assert [result.episode_id for result in results] == ["here#0"]
+        (loss,) = evaluation.voids
+        assert loss.hopeless
+        assert loss.reason == "the server has no map grid; it has highway, ring, roundabout"
+        assert servers[0].restarts == 0
+
+
+def test_a_server_that_dies_while_it_loads_is_replaced(ring: RoadNetwork, tmp_path: Path) -> None:
+    with own_servers(1, tmp_path, "--map", "grid", "--fault", "exit-on-load@load=1") as servers:
+        evaluation = Evaluation(ring, servers)
+        # every start of this server dies at its first load of another map
+        assert list(evaluation.drive([short(ring, "a", 1.0)], attempts=2)) == []
+        assert len(evaluation.voids) == 2
+        assert servers[0].restarts == 1
+
+
+LEFT = """
+import sys, carla
+client = carla.Client("127.0.0.1", int(sys.argv[1]))
+client.set_timeout(20.0)
+world = client.get_world()
+world.wait_for_tick()
+actors = world.get_actors()
+kinds = ("vehicle.*", "walker.*", "sensor.*", "controller.*")
+print(world.get_settings().synchronous_mode, [actor.type_id for kind in kinds for actor in actors.filter(kind)])
+"""
+
+
+@pytest.mark.parametrize("how", ["end", "exception"])
+def test_the_server_is_left_as_it_was_found(ring: RoadNetwork, tmp_path: Path, how: str) -> None:
+    with own_servers(1, tmp_path, "--map", "ring") as servers:
+        evaluation = Evaluation(ring, servers, Needs(cameras=(CameraSpec(width=32, height=32),)))
+        evaluation.simulator.reset(np.array([0]), [short(ring, "a", 5.0)])
+        env = evaluation.simulator._envs[0]
+        if how == "end":
+            env._leave()
+        else:
+            with pytest.raises(ValueError, match="not finite"):
+                evaluation.simulator.step(Control(np.array([np.nan]), np.zeros(1), np.zeros(1)))
+            env._leave()
+        asked = subprocess.run([sys.executable, "-c", LEFT, str(servers[0].port)], capture_output=True, text=True, timeout=60, check=True)
+        assert asked.stdout.split("\n")[0] == "False []"
 
 
 SUITE = """
@@ -194,3 +246,21 @@ def test_a_run_that_is_stopped_leaves_nothing_behind_and_goes_on(tmp_path: Path,
     output, _ = once_more.communicate(timeout=60)
     assert once_more.returncode == 2
     assert "all of its 3 episodes were driven" in " ".join(output.split())
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_what_was_finished(tmp_path: Path) -> None:
+    (tmp_path / "brief.toml").write_text(SUITE)
+    options = ("--simulator", "carla", "--policy", "expert", "--suite", "brief.toml", "--run-id", "full", "--toy-server", "--no-steps")
+    # no file may grow beyond this: metrics.json of one episode still fits, that of three does not
+    limit = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({DISK_BYTES}, -1))"
+    limited = f"import resource, sys; {limit}; from carla_rl.cli.entry import main; main()"
+    command = [sys.executable, "-c", limited, "evaluate", *options, "--server-port", "13000"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written" in " ".join(done.stderr.split())
+    kept = finished(tmp_path / "out" / "full")
+    assert len(kept) < 3
+    again = evaluate(tmp_path, "--resume", str(tmp_path / "out" / "full"))
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, output
+    assert sorted(finished(tmp_path / "out" / "full")) == [f"ring-eval-00{k}#0" for k in range(3)]
