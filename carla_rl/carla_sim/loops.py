@@ -112,6 +112,23 @@ def managed_ticks(count: int, client: Any, world: Any) -> Callable[[int], None]:
     return managed(count, client, world)[1]
 
 
+def among_managed(count: int, client: Any, world: Any) -> Callable[[int], None]:
+    """A tick, a changing control and a look at the transform of one vehicle, while the Traffic Manager drives `count` others."""
+    import carla
+
+    cars, _ = managed(count + 1, client, world)
+    ego = cars[0]
+    ego.set_autopilot(False, FIRST_MANAGER_PORT + int(sys.argv[1]) % MANAGER_PORTS)
+
+    def run(rounds: int) -> None:
+        for number in range(rounds):
+            ego.apply_control(carla.VehicleControl(0.3, 0.01 * (number % 7), 0.0))
+            ego.get_transform()
+            world.tick()
+
+    return run
+
+
 def sensed(blueprint: str, attributes: dict[str, str], client: Any, world: Any) -> Callable[[int], None]:
     """A tick and the data of a sensor on one of 20 vehicles, received in Python."""
     import carla
@@ -149,6 +166,7 @@ LOOPS: dict[str, Callable[[Any, Any], Callable[[int], None]]] = {
     "one_vehicle": partial(driven, 1),
     "20_vehicles": partial(driven, 20),
     "50_managed": partial(managed_ticks, 50),
+    "among_8": partial(among_managed, 8),
     "camera": partial(sensed, "sensor.camera.rgb", CAMERA),
     "lidar": partial(sensed, "sensor.lidar.ray_cast", LIDAR),
     "load_world": loads,

@@ -5,9 +5,12 @@
 FD is the number of a stream socket to the harness, see `carla_rl.carla_sim.wire`. When the harness is gone, so is this.
 """
 
+import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -15,6 +18,18 @@ from typing import Any
 from carla_rl.carla_sim.remote import Refused, WorldLost
 from carla_rl.carla_sim.session import Session
 from carla_rl.carla_sim.wire import Channel, HungUp
+
+WATCH_S = 0.5
+GRACE_S = 10.0
+"""After the harness is gone its worker has so long to leave the world in order; a call to a dead server would hold it for longer."""
+
+
+def end_with(parent: int) -> None:
+    """End this process some time after its parent, whatever it is doing."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_S)
+    time.sleep(GRACE_S)
+    os._exit(1)
 
 
 def serve(channel: Channel, session: Session) -> None:
@@ -49,6 +64,7 @@ def main(fd: int) -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, ends)
+    threading.Thread(target=end_with, args=(os.getppid(),), name="end with the harness", daemon=True).start()
     channel, session = Channel(socket.socket(fileno=fd)), Session()
     try:
         serve(channel, session)

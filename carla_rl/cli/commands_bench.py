@@ -9,7 +9,16 @@ import typer
 from carla_rl.bench.toy import Sizes, all_threads, bench_toy, quick
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stderr, stdout
-from carla_rl.cli.tables_bench import Parts, compare_lines, machine_lines, pendulum_tables, server_tables, toy_tables, train_tables
+from carla_rl.cli.tables_bench import (
+    Parts,
+    carla_tables,
+    compare_lines,
+    machine_lines,
+    pendulum_tables,
+    server_tables,
+    toy_tables,
+    train_tables,
+)
 
 bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine: medians of several repetitions, with their spread.")
 
@@ -105,6 +114,21 @@ def server(
 
     found = bench_server(ServerSizes(town, ticks, loads, repetitions, soak), _tell)
     _print(found, server_tables(found), json)
+
+
+@bench.command("carla")
+def carla(
+    ticks: Annotated[int, typer.Option("--ticks", min=40, help="Of one repetition.")] = 800,
+    repetitions: Annotated[int, typer.Option("--repetitions", min=1, max=1000, help="Of each loop.")] = 3,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Of the agent alone.")] = 1000,
+    servers: Annotated[list[int] | None, typer.Option("--servers", min=1, max=64, help="May be repeated. Left out: 1 and 2.")] = None,
+    json: options.Json = False,
+) -> None:
+    """The closed loop on CARLA against the bare client, the agent's own step, several servers; on the CARLA-compatible server."""
+    from carla_rl.bench.carla import CarlaSizes, bench_carla
+
+    found = bench_carla(CarlaSizes(ticks, repetitions, steps, tuple(servers or (1, 2))), _tell)
+    _print(found, carla_tables(found), json)
 
 
 @bench.command("compare")

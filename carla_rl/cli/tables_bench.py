@@ -81,6 +81,21 @@ def server_tables(found: Mapping[str, Any]) -> Parts:
         )
 
 
+def carla_tables(found: Mapping[str, Any]) -> Parts:
+    """The parts of `carla-rl bench carla`."""
+    yield f"\n{found['definition']}"
+    table, aims = _table(f"On {found['simulator']}", None, "what", "median", "spread or aim"), found["aims"]
+    table.add_row("bare client, ticks/s", _short(found["bare"]["ticks_per_s"]), spread(found["bare"]))
+    for count, row in found["loops"].items():
+        table.add_row(f"closed loop on {count} server(s), ticks/s", _short(row["ticks_per_s"]), spread(row))
+    table.add_row("share of the bare client's", f"{found['share_of_bare']:.2f}", f"aim {aims['share_of_bare']}")
+    for count, share in found["scaling"].items():
+        table.add_row(f"{count} server(s) against as many times one", f"{share:.2f}", f"aim {aims['scaling']}")
+    for kind, step in found["agent_ms"].items():
+        table.add_row(f"agent's step, {kind}, ms", f"{step['median']:.2f}", f"p99 {step['p99']:.2f}, aim {aims[f'{kind}_p99_ms']:g}")
+    yield table
+
+
 def compare_lines(found: Mapping[str, Any]) -> Parts:
     """The parts of `carla-rl bench compare`."""
     yield (

@@ -181,7 +181,7 @@ def test_a_run_that_is_stopped_leaves_nothing_behind_and_goes_on(tmp_path: Path,
     if how is signal.SIGINT:
         assert first.returncode == 1
         assert f"interrupted: {len(kept)} of 3 episodes were finished" in " ".join(output.split())
-    deadline = time.monotonic() + 30.0
+    deadline = time.monotonic() + 20.0
     while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
