@@ -75,6 +75,7 @@ class Managers:
         """A client is gone, and its managers with it."""
         self._managers = {port: manager for port, manager in self._managers.items() if manager.client != client}
         self._silent.pop(client, None)
+        self._asked.discard(client)
         if self._stages.pop(client, 0) == STEP.index(LAST_QUESTION):
             self._ready_at = 0.0
 
