@@ -47,9 +47,9 @@ class Crowd:
             blueprint, _ = body_of(self._world, model, number)
             blueprint.set_attribute("role_name", "autopilot")
             actor = self._world.try_spawn_actor(blueprint, frame.transform(x, y, z + DROP_M, yaw))
+            self._add(actor)
             if actor is not None:
                 actor.set_autopilot(True, self._port)
-            self._add(actor)
         if setting.pedestrians:
             self._add_walkers(setting)
 
@@ -68,11 +68,13 @@ class Crowd:
             actor = self._actors[int(number)]
             if actor is not None:
                 actor.set_transform(frame.transform(x, y, z + DROP_M, yaw))
+                actor.set_target_velocity(carla.Vector3D())
         for number, to_the_right in orders.aside:
             if (actor := self._actors[number]) is not None:
                 self._manager.needed().force_lane_change(actor, to_the_right)
         braking = {number for number in orders.braking if self._actors[number] is not None}
-        for number in braking ^ self._braking:
+        before = {number for number in self._braking if self._actors[number] is not None}
+        for number in braking ^ before:
             self._actors[number].set_autopilot(number not in braking, self._port)  # type: ignore[union-attr]
         for number in braking:
             self._actors[number].apply_control(carla.VehicleControl(brake=1.0))  # type: ignore[union-attr]
@@ -132,7 +134,8 @@ class Crowd:
         if not walkers:
             return
         controls = find(self._world, "controller.ai.walker")
-        self._controllers = [self._world.spawn_actor(controls, carla.Transform(), attach_to=walker) for walker in walkers]
+        for walker in walkers:
+            self._controllers.append(self._world.spawn_actor(controls, carla.Transform(), attach_to=walker))
         self._manager.tick()
         for controller in self._controllers:
             controller.start()

@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.carla_sim.background import AROUND_M, Background
-from carla_rl.carla_sim.messages import HIT_BACKGROUND, HIT_SCENERY, Orders, Seen, Setting, cameras_as_sent
+from carla_rl.carla_sim.messages import HIT_BACKGROUND, HIT_SCENERY, LOADING_FACTOR, Orders, Seen, Setting, cameras_as_sent
 from carla_rl.carla_sim.mirror import STRANGERS, after, before, prepare, take_background
 from carla_rl.carla_sim.remote import Worker, WorldLost
 from carla_rl.carla_sim.shown import Lights, Shown
+from carla_rl.errors import RunFailure
 from carla_rl.scenario.model import Episode
 from carla_rl.servers.interface import CarlaServer
 from carla_rl.types import Needs
 from carla_rl.world.fleet import Fleet, Loaded
 from carla_rl.world.state import ACTOR
 
-LOADING_FACTOR = 4.0
-"""Bringing up a map may take so many times longer than a call."""
 SEED_BITS = 31
 
 
@@ -41,6 +40,8 @@ class Env:
         self._worker: Worker | None = None
         self._town: Loaded | None = None
         self._loading = False
+        self._before: dict[str, Any] | None = None
+        """The settings that the server had before anybody here touched it: what the last worker leaves behind."""
         self._spawn_points: NDArray[np.float64] = np.zeros((0, 4))
         self._background = Background()
         self._shown, self._lights = Shown(), Lights()
@@ -64,13 +65,28 @@ class Env:
         self._worker.ask("connect", server.host, server.port, server.traffic_manager_port, self._timeout_s)
         return dict(self._answer(2.0))
 
+    def reconnect(self, made_by: str) -> None:
+        """Reach the server again, if there is no worker.
+
+        Raises:
+            RunFailure: what answers there now is something else; or as `connect`.
+            Refused, WorldLost: as `connect`.
+        """
+        if self.connected:
+            return
+        found = self.connect()["made_by"]
+        if found != made_by:
+            raise RunFailure(
+                f"the server at {self.server.name} is {found or 'CARLA'} now and was {made_by or 'CARLA'}: the run cannot go on there"
+            )
+
     @property
     def connected(self) -> bool:
         """Whether there is a worker."""
         return self._worker is not None
 
-    def ask_town(self, loaded: Loaded) -> None:
-        """Order the map of an episode to be brought up where another one is; `start` takes the answer.
+    def ask_town(self, loaded: Loaded, made_by: str) -> None:
+        """Order the map of an episode to be brought up where another one is; `start` takes the answer. `made_by` as in `reconnect`.
 
         Raises:
             WorldLost: the server is gone.
@@ -80,8 +96,8 @@ class Env:
             if self._town is not None:
                 # CARLA's client does not survive every change of the map with a Traffic Manager and streams open: a fresh one does
                 self._leave()
-                self.connect()
-            self._ready.ask("load", loaded.network.town, bool(self._needs.cameras))
+                self.reconnect(made_by)
+            self._ready.ask("load", loaded.network.town, bool(self._needs.cameras), self._before)
 
     def start(self, episode: Episode, loaded: Loaded) -> None:
         """Begin an episode whose world record has been written, as far as asking the server goes; `started` takes the answer.
@@ -92,9 +108,11 @@ class Env:
         """
         worker = self._ready
         if self._loading:
-            layout = self._answer(LOADING_FACTOR)
+            layout = self._answer(2.0 * LOADING_FACTOR)
             self._spawn_points = layout["spawn_points"]
-            self._lights.match(loaded.network, {int(number) for number in layout["lights"]})
+            self._before = layout["before"]
+            # lights that stand beside the OpenDRIVE file have no number there
+            self._lights.match(loaded.network, {int(number) for number in layout["lights"] if number.isdecimal()})
             self._town, self._loading = loaded, False
         fleet, env = self._fleet, self.number
         prepare(loaded.town, fleet.routes.points, fleet.routes.marks, fleet.worlds, env)
@@ -103,6 +121,7 @@ class Env:
         self._strangers["hit_tick"] = -1
         vehicles, models = self._background.begin(episode.seed, self._spawn_points, world, traffic.vehicles)
         self._shown.begin(fleet.scripts_of(env).models)
+        self._lights.begin()
         orders = self._orders()
         setting = Setting(
             ego=(float(world["x"]), float(world["y"]), float(world["z"]), float(world["yaw"])),
@@ -166,7 +185,11 @@ class Env:
                 worker.close()
             return reason
         if worker is not None:
-            worker.drop()
+            if self.server.ended:
+                worker.drop()
+            else:
+                # one that hangs is killed after a while; one that can leaves a server that is not ours in order
+                worker.close()
         self.server.give_up(reason)
         # for a server of ours that is the reason, how it ended and the end of its log
         why = self.server.why()

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from carla_rl.types import CameraSpec
 
+LOADING_FACTOR = 4.0
+"""Bringing up a map, and an episode on it, may take so many times longer than a call."""
 GAP_M = 2.5
 """m that the Traffic Manager keeps between two vehicles that stand."""
 

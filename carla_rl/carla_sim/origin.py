@@ -28,7 +28,7 @@ def made_by(host: str, port: int, timeout_s: float) -> str:
                 sock.settimeout(left)
                 data = sock.recv(4096)
                 if not data:
-                    return ""
+                    raise RuntimeError(f"the server at {host}:{port} hung up when it was asked what it is")
                 unpacker.feed(data)
                 for _, _, error, result in unpacker:
                     return "" if error is not None else _text(result)

@@ -1,16 +1,21 @@
 """One client on one server: connection, map, synchronous mode, and leaving all of it as it was found. What is on the map is `stage`'s."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import carla
 
 from carla_rl.carla_sim.manager import Manager
-from carla_rl.carla_sim.messages import Orders, Seen, Setting
+from carla_rl.carla_sim.messages import LOADING_FACTOR, Orders, Seen, Setting
 from carla_rl.carla_sim.origin import made_by
-from carla_rl.carla_sim.remote import Refused, WorldLost
+from carla_rl.carla_sim.remote import Refused
 from carla_rl.carla_sim.stage import Stage
 from carla_rl.types import TICK_S
 
+OURS = ("synchronous_mode", "fixed_delta_seconds", "no_rendering_mode", "deterministic_ragdolls")
+"""The settings that are changed here."""
 CLEANING_S = 5.0
 """A call while everything is taken down may take so long."""
 
@@ -20,7 +25,7 @@ class Session:
 
     def __init__(self) -> None:
         self._client: carla.Client | None = None
-        self._before: carla.WorldSettings | None = None
+        self._before: dict[str, Any] | None = None
         """The settings that the server had."""
         self._stage: Stage | None = None
         self._manager: Manager | None = None
@@ -46,24 +51,29 @@ class Session:
         maps = sorted(name.rpartition("/")[2] for name in client.get_available_maps())
         return {"version": spoken, "made_by": made_by(host, port, timeout_s), "maps": maps}
 
-    def load(self, town: str, rendering: bool) -> dict[str, Any]:
+    def load(self, town: str, rendering: bool, before: dict[str, Any] | None) -> dict[str, Any]:
         """Bring a town up, empty and in synchronous mode; one that is up already is kept unless somebody left actors there.
+
+        `before` are the settings to leave behind; None: those that the server has now.
 
         Raises:
             Refused: the server does not have the map.
         """
         client = self._connected
         world = client.get_world()
-        if self._before is None:
-            self._before = world.get_settings()
+        settings = world.get_settings()
+        self._before = before or self._before or {name: getattr(settings, name) for name in OURS}
         known = {name.rpartition("/")[2]: name for name in client.get_available_maps()}
         if town not in known:
             raise Refused(f"the server has no map {town}; it has {', '.join(sorted(known))}")
         if self._stage is not None:
             self._stage.clear()
         up = world.get_map().name.rpartition("/")[2]
-        if up != town or (self._town != town and _left_behind(world)):
+        # a world that waits for ticks tells nobody of its actors: whoever stopped it there has left them behind
+        if up != town or (self._town != town and (settings.synchronous_mode or _left_behind(world))):
+            client.set_timeout(LOADING_FACTOR * self._timeout_s)
             world = client.load_world(known[town])
+            client.set_timeout(self._timeout_s)
         settings = world.get_settings()
         settings.synchronous_mode, settings.fixed_delta_seconds = True, TICK_S
         settings.no_rendering_mode, settings.deterministic_ragdolls = not rendering, True
@@ -72,7 +82,7 @@ class Session:
             self._manager.release()
         self._manager = Manager(client, world, self._manager_port)
         self._stage, self._town = Stage(client, world, self._manager, self._timeout_s), town
-        return self._stage.layout()
+        return {**self._stage.layout(), "before": self._before}
 
     def begin(self, setting: list[Any], orders: list[Any]) -> list[Any]:
         """Set an episode up; see `Stage.begin`."""
@@ -90,17 +100,21 @@ class Session:
         if client is None:
             return
         client.set_timeout(CLEANING_S)
-        try:
-            if self._stage is not None:
-                self._stage.clear()
-                self._stage.release()
-            if self._manager is not None:
-                self._manager.release()
-            if self._before is not None:
-                client.get_world().apply_settings(self._before)
-        except (RuntimeError, WorldLost):
-            # it does not answer: there is nothing left to put in order
-            return
+        steps: list[Callable[[], Any]] = [] if self._stage is None else [self._stage.clear, self._stage.release]
+        steps += [] if self._manager is None else [self._manager.release]
+        steps.append(partial(self._restore, client))
+        for step in steps:
+            # what is gone, or does not answer, cannot be put in order; the next step still may
+            with suppress(RuntimeError):
+                step()
+
+    def _restore(self, client: "carla.Client") -> None:
+        if self._before is not None:
+            world = client.get_world()
+            settings = world.get_settings()
+            for name, value in self._before.items():
+                setattr(settings, name, value)
+            world.apply_settings(settings)
 
     @property
     def _connected(self) -> "carla.Client":

@@ -84,6 +84,10 @@ class Lights:
             )
         self._last = np.zeros(len(self._numbers), np.int8)
 
+    def begin(self) -> None:
+        """A new episode: all lights are to be sent, for CARLA's Traffic Manager sets all of them anew when it gets its seed."""
+        self._last = np.zeros(len(self._numbers), np.int8)
+
     def changes(self, loaded: Loaded, worlds: Worlds, env: int) -> list[tuple[int, int]]:
         """OpenDRIVE id and `LightState` of each light that has changed since the last call."""
         if not self._numbers:

@@ -5,6 +5,7 @@ The server moves ego and background; routes, criteria, scripts and observations 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class CarlaSimulator:
             self.close()
             raise UsageError("the servers are not of one kind: some are CARLA, some this project's CARLA-compatible server; give one kind")
         kind = kinds.pop()
-        made_by = str(found[0]["made_by"])
+        self._made_by = made_by = str(found[0]["made_by"])
         self.info = SimulatorInfo(
             kind=kind,
             version=f"{found[0]['version']}{f' ({made_by})' if made_by else ''}",
@@ -131,11 +132,12 @@ class CarlaSimulator:
                 hopeless.add(number)
             except WorldLost as loss:
                 lost[number] = self._envs[number].lose(str(loss), server=loss.server)
+                self._driven[number] = 0
 
         for env in chosen:
-            attempt(env, lambda one: self._reconnect(one))
+            attempt(env, lambda one: one.reconnect(self._made_by))
         for env in chosen:
-            attempt(env, lambda one, town=towns[env]: one.ask_town(town))  # type: ignore[misc]
+            attempt(env, lambda one, town=towns[env]: one.ask_town(town, self._made_by))  # type: ignore[misc]
         for env, episode in chosen.items():
             attempt(env, lambda one, town=towns[env], episode=episode: one.start(episode, town))  # type: ignore[misc]
         for env in chosen:
@@ -153,6 +155,7 @@ class CarlaSimulator:
         pedals = checked_pedals(control, self.num_envs)
         driving = [env for env in self._envs if self._fleet.worlds.world["driving"][env.number] and env.connected]
         lost: dict[int, str] = {}
+        hopeless: set[int] = set()
         for phase in (lambda env: env.act(*pedals[:, env.number].tolist()), Env.acted):
             for env in driving:
                 if env.number in lost:
@@ -161,9 +164,11 @@ class CarlaSimulator:
                     phase(env)
                 except WorldLost as loss:
                     lost[env.number] = env.lose(str(loss), server=loss.server)
+                    self._driven[env.number] = 0
                 except Refused as refusal:
                     lost[env.number] = env.lose(str(refusal), server=False)
-        return self._told(lost, set())
+                    hopeless.add(env.number)
+        return self._told(lost, hopeless)
 
     def observe(self) -> Observation:
         """See `carla_rl.interfaces.Simulator.observe`. Envs never reset show zeros."""
@@ -183,9 +188,10 @@ class CarlaSimulator:
 
     def close(self) -> None:
         """Leave all servers in order, and end those that are ours; safe to call twice."""
-        for env in self._envs:
-            env.close()
-        self._fleet.close()
+        with ExitStack() as stack:
+            stack.callback(self._fleet.close)
+            for env in self._envs:
+                stack.callback(env.close)
 
     def _connect_all(self, servers: Sequence[CarlaServer]) -> list[dict[str, Any]]:
         """Start all servers, then reach each."""
@@ -206,10 +212,6 @@ class CarlaSimulator:
             raise UsageError(str(refusal)) from None
         except WorldLost as loss:
             raise RunFailure(f"server {env.server.name}: {env.lose(str(loss), server=loss.server)}") from None
-
-    def _reconnect(self, env: Env) -> None:
-        if not env.connected:
-            env.connect()
 
     def _renew(self, env: int) -> None:
         """Replace a server that has had its share of episodes."""

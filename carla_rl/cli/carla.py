@@ -106,6 +106,10 @@ def carla_options(
     """
     # without pictures nothing is rendered, which the simulator tells each server; a server that cannot render at all is the user's choice
     launch = make_launch(docker=docker, binary=binary, apptainer=apptainer, toy=toy_server, quality=quality)
+    if restart_every and launch is None:
+        raise UsageError(
+            "--restart-every is for servers that are started here (--docker, --binary, --apptainer, --toy-server); leave it out"
+        )
     return CarlaOptions(tuple(carla or ()), servers, gpus, launch, restart_every or 0, server_port, timeout_s)
 
 

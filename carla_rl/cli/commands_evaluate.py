@@ -21,6 +21,7 @@ from carla_rl.cli.tables import evaluation_table, infraction_lines
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import drive
 from carla_rl.loop import Loss
+from carla_rl.records.lock import sole_writer
 from carla_rl.records.run import EVALUATION, RunDirectory, reopen_run, start_run
 from carla_rl.servers.launch import Quality
 from carla_rl.servers.ports import FIRST
@@ -213,7 +214,8 @@ def run_evaluation(
             protocol=protocol_of(ready, request.agent),
             run_id=run_id,
         )
-        return _drive(ready, RunDirectory(started), ready.bank.episodes, steps=request.steps, attempts=attempts)
+        with sole_writer(started.path):
+            return _drive(ready, RunDirectory(started), ready.bank.episodes, steps=request.steps, attempts=attempts)
 
 
 def resume_evaluation(ready: Drive, stopped: StoppedEvaluation, *, attempts: int = ATTEMPTS) -> tuple[dict[str, Any], Path]:
@@ -223,7 +225,9 @@ def resume_evaluation(ready: Drive, stopped: StoppedEvaluation, *, attempts: int
         UsageError: what would be driven is not what the run drove.
         RunFailure: interrupted; says what is kept and where.
     """
-    with closing(ready.bank.simulator):
+    with closing(ready.bank.simulator), sole_writer(stopped.run.path):
+        # read once more: another process may have driven on while everything was built
+        stopped = read_stopped_evaluation(stopped.run.path)
         stopped.check(ready)
         missing, run = stopped.missing(ready), stopped.run
         stderr.print(f"[dim]{len(run.episodes)} episodes of {run.run_id} are there, {len(missing)} are missing[/]", highlight=False)

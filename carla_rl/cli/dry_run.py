@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from carla_rl.build import Networks, fitting_controller, make_expert, make_policy, map_folders
-from carla_rl.cli.carla import CARLA, CarlaOptions, make_carla, map_files
+from carla_rl.cli.carla import CARLA, DEFAULT_PORT, CarlaOptions, make_carla, map_files
 from carla_rl.cli.console import print_json, stdout
 from carla_rl.cli.evaluation import EvaluationRequest, StoppedEvaluation
 from carla_rl.interfaces import Policy
@@ -23,7 +23,7 @@ def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, 
     """Check the agent, the maps, the routes and the scripts, and the servers that run; say what would happen.
 
     Raises:
-        UsageError: whatever an evaluation would be refused for.
+        UsageError: whatever an evaluation would be refused for, but for other code or seeds than those of a run that is resumed.
         RunFailure: a server that should run does not answer.
     """
     agent = request.agent
@@ -43,9 +43,10 @@ def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, 
             else:
                 needs = policy.needs.union(make_expert().needs)
                 simulator = make_carla(carla, envs, needs, networks, [], Path(folder))
-                unsupported = simulator.unsupported
-                servers = [f"{address} runs: {simulator.info.description}, {simulator.info.version}" for address in carla.running or ("",)]
                 simulator.close()
+                unsupported = simulator.unsupported
+                addresses = chosen.running or (f"127.0.0.1:{DEFAULT_PORT}",)
+                servers = [f"{address} runs: {simulator.info.description}, {simulator.info.version}" for address in addresses]
     episodes = make_episodes(suite, unsupported, repetitions=request.repetitions, skip_unsupported=request.skip_unsupported)
     finished = {episode.episode_id for episode in resumed.run.episodes} if resumed else set()
     missing = [episode for episode in episodes if episode.episode_id not in finished]

@@ -134,7 +134,13 @@ def _validator(bank: Bank, reference: Policy, agent: Agent) -> Callable[[Policy]
     controller = make_controller(agent.controller, simulator.num_envs)
 
     def validate(policy: Policy) -> list[EpisodeResult]:
-        return list(drive(Parts(simulator, policy, controller, reference, agent.decision_ticks), bank.episodes))
+        results = list(drive(Parts(simulator, policy, controller, reference, agent.decision_ticks), bank.episodes))
+        if len(results) < len(bank.episodes):
+            # a mean over the routes that survived would pick the wrong checkpoint
+            raise RunFailure(
+                f"{len(bank.episodes) - len(results)} episodes of the validation suite were lost with their servers every time"
+            )
+        return results
 
     return validate
 

@@ -10,7 +10,7 @@ from carla_rl.errors import UsageError
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Nobody else trains in the run directory while this lasts; the end of a process, a kill too, lets it go.
+    """Nobody else drives or trains into the run directory while this lasts; the end of a process, a kill too, lets it go.
 
     Raises:
         UsageError: another process does already, or the run's config.json cannot be opened.
@@ -25,5 +25,5 @@ def sole_writer(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"{folder}: another process is training in it; wait for its end, or end it") from None
+            raise UsageError(f"{folder}: another process drives or trains into it; wait for its end, or end it") from None
         yield

@@ -148,13 +148,13 @@ class RunDirectory:
 
     def finish(self, *, complete: bool = True) -> dict[str, Any]:
         """Write the metrics.json and return what it holds; a run that lacks episodes for good is not `complete`."""
-        return self._write_metrics(complete=complete)
+        return self._write_metrics(complete=complete and not self._quarantined)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
-        self._write_metrics(complete=kind is None)
+        self._write_metrics(complete=kind is None and not self._quarantined)
 
     def _write_metrics(self, *, complete: bool) -> dict[str, Any]:
         data = evaluation_metrics(self.run_id, self._git, self._facts, self._results, complete=complete, quarantined=self._quarantined)

@@ -98,8 +98,8 @@ class ServerProcess:
         return "" if code is None else exit_words(code)
 
     def note(self, text: str) -> None:
-        """Add a line of ours to the log."""
-        with self.log.open("a") as log:
+        """Add a line of ours to the log, where there is room for it."""
+        with contextlib.suppress(OSError), self.log.open("a") as log:
             log.write(f"--- {text}\n")
 
     def end(self) -> None:
