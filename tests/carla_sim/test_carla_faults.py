@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -200,7 +201,9 @@ traffic = { vehicles = 2 }
 
 def evaluate(folder: Path, *options: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "carla_rl", "evaluate", "--toy-server", "--server-port", "13000", *options]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # a shell that runs this in the background may have told its children to ignore Ctrl-C
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heeds)
 
 
 def finished(run: Path) -> list[str]:

@@ -318,7 +318,7 @@ def test_what_is_no_run(tmp_path: Path, cut: Path, capsys: pytest.CaptureFixture
 
 def test_a_run_that_is_still_being_trained(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with sole_writer(cut):
-        refused(capsys, cut, "another process is training in it")
+        refused(capsys, cut, "another process drives or trains into it")
 
 
 def test_other_options_beside_resume(cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
