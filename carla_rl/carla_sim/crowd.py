@@ -72,13 +72,15 @@ class Crowd:
         for number, to_the_right in orders.aside:
             if (actor := self._actors[number]) is not None:
                 self._manager.needed().force_lane_change(actor, to_the_right)
-        braking = {number for number in orders.braking if self._actors[number] is not None}
-        before = {number for number in self._braking if self._actors[number] is not None}
-        for number in braking ^ before:
-            self._actors[number].set_autopilot(number not in braking, self._port)  # type: ignore[union-attr]
-        for number in braking:
-            self._actors[number].apply_control(carla.VehicleControl(brake=1.0))  # type: ignore[union-attr]
-        self._braking = braking
+        braking = {number: actor for number in orders.braking if (actor := self._actors[number]) is not None}
+        freed = [actor for number in self._braking - braking.keys() if (actor := self._actors[number]) is not None]
+        for actor in freed:
+            actor.set_autopilot(True, self._port)
+        for number, actor in braking.items():
+            if number not in self._braking:
+                actor.set_autopilot(False, self._port)
+            actor.apply_control(carla.VehicleControl(brake=1.0))
+        self._braking = set(braking)
 
     def look(self, snapshot: "carla.WorldSnapshot") -> NDArray[np.float64]:
         """(M, 6), see `messages.Seen.others`."""
