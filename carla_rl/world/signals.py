@@ -33,10 +33,10 @@ def phase_state(tick: int, phase: int, phases: int) -> int:
 
 @inline_rule
 def light_state(town: Town, world: Record, signal: int) -> int:
-    """`LightState` of a signal in this world now: each junction's cycle starts somewhere else, unless a script holds it."""
+    """`LightState` of a signal in this world now, by its junction's cycle, unless a script holds it."""
     light = town.signals[signal]
     if light.junction == world.lights_junction:
         greens = world.lights_first if world.tick < world.lights_tick else world.lights_then
         return GREEN if (greens >> light.phase) & 1 else RED
-    offset = pick(world.seed ^ LIGHTS_STREAM, light.junction, light.phases * PHASE_TICKS)
+    offset = 0 if world.lights_together else pick(world.seed ^ LIGHTS_STREAM, light.junction, light.phases * PHASE_TICKS)
     return int(phase_state(world.tick + offset, light.phase, light.phases))
