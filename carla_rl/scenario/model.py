@@ -12,8 +12,8 @@ from carla_rl.types import Infraction
 
 Split = Literal["training", "validation", "evaluation", "any"]
 LightCycles = Literal["drawn", "together"]
-"""Where the cycles of the traffic lights are when an episode begins: drawn for each junction from the episode's seed, or all at the start
-of their first phase, as the CARLA leaderboard has them on a map that it has just loaded."""
+"""Where the cycles of the traffic lights are when an episode begins: drawn for each junction from the episode's seed, or all in their first
+phase (0.75 s of it gone), as in the CARLA leaderboard, which resets them when it has loaded the map."""
 
 
 def _infraction(value: Any) -> Any:
