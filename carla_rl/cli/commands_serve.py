@@ -30,6 +30,9 @@ def serve(
         str | None, typer.Option("--suite", metavar="NAME|FILE", help="Its episodes can be loaded like maps: the client drives the hero.")
     ] = None,
     episode: Annotated[str | None, typer.Option("--episode", metavar="ID", help="The scenario of the suite that is loaded first.")] = None,
+    client: Annotated[
+        str, typer.Option("--client", metavar="VERSION", help="Of the client that is to connect: 0.9.16 or 0.9.15.")
+    ] = "0.9.16",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise of sensors.")] = 0,
     speed: Annotated[
         Speed, typer.Option("--speed", help="Clock of asynchronous mode; synchronous mode is as fast as the client.")
@@ -41,7 +44,7 @@ def serve(
     ] = None,
     log_rpc: Annotated[bool, typer.Option("--log-rpc", help="Print every call to standard error.")] = False,
 ) -> None:
-    """Serve the toy simulator to CARLA's own client: a script for CARLA 0.9.16 connects to it as to CARLA, without a GPU.
+    """Serve the toy simulator to CARLA's own client: a script for CARLA 0.9.16 (or 0.9.15) connects to it as to CARLA, without a GPU.
 
     It is a toy: cars move by a kinematic model, and nothing of it is CARLA's physics or picture.
     """
@@ -55,6 +58,7 @@ def serve(
         episode=episode,
         seed=seed,
         speed=speed.value,
+        version=client,
         recordings=recordings,
         faults=tuple(faults or ()),
         log_rpc=log_rpc,
