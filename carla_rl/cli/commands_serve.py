@@ -37,6 +37,7 @@ def serve(
     speed: Annotated[
         Speed, typer.Option("--speed", help="Clock of asynchronous mode; synchronous mode is as fast as the client.")
     ] = Speed.REAL,
+    buildings: Annotated[bool, typer.Option("--buildings/--no-buildings", help="Whether sensors see buildings beside the roads.")] = True,
     recordings: Annotated[str, typer.Option("--recordings", metavar="DIR", help="Where clients may write and read recordings.")] = ".",
     faults: Annotated[
         list[str] | None,
@@ -59,6 +60,7 @@ def serve(
         seed=seed,
         speed=speed.value,
         version=client,
+        buildings=buildings,
         recordings=recordings,
         faults=tuple(faults or ()),
         log_rpc=log_rpc,

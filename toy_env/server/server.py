@@ -60,6 +60,8 @@ class ServerConfig:
     """A suite whose episodes can be loaded like maps, by the ids of their scenarios."""
     episode: str | None = None
     """The scenario that is loaded first."""
+    buildings: bool = True
+    """Whether sensors see buildings."""
     recordings: str = "."
     """The folder in which clients may write and read recordings."""
     faults: tuple[str, ...] = ()
@@ -86,7 +88,7 @@ class Server:
         if self._faults.wrong_version:
             self.layouts = replace(self.layouts, version=self._faults.wrong_version)
         self._report = report or _to_stderr
-        self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text)
+        self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text, config.buildings)
         first = map_name(config.maps[0]) if config.maps else self.maps.names[0]
         self._played = make_played(lambda town: self.maps.load(self._town(town)).network)
         self.lights = Lights(self._played.lights)

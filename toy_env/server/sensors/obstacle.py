@@ -40,7 +40,9 @@ class Obstacle:
             return
         scenery = world.scenery
         boxes = scenery.boxes(world)
-        wanted = np.array([self._counts(owner, me) for owner in scenery.owners], np.bool_)
+        still = len(scenery.surroundings.objects)
+        wanted = np.full(len(scenery.owners), not self._dynamic, np.bool_)
+        wanted[still:] = [self._counts(owner, me) for owner in scenery.owners[still:]]
         boxes = grown(boxes[wanted[boxes[:, BOX_OWNER].astype(np.int64)]], number(self._actor, "hit_radius"))
         location, rotation = world.transform(self._actor)
         turn, ahead = axes(rotation) * MIRROR[:, None], np.array([[1.0, 0.0, 0.0]])
