@@ -1,7 +1,7 @@
 """Rays from one place against the ground and the boxes of `boxes`: how far each goes and what it hits.
 
-A box in which the rays begin is not seen, as a camera within it sees out. Boxes are sorted into bins by their direction, so that a ray only
-looks at those that it may meet.
+A box in which the rays begin is not seen, as a camera within it sees out. Boxes are sorted into bins by their direction and there by their
+distance, so that a ray only looks at those that it may meet, and not behind what it has met.
 """
 
 import math
@@ -51,7 +51,9 @@ def cast(
         place = _bin(x, y)
         for m in range(start[place], start[place + 1]):
             row = member[m]
-            if slope < ready[row, 12] or slope > ready[row, 13] or best < ready[row, 14]:
+            if best < ready[row, 14]:
+                break
+            if slope < ready[row, 12] or slope > ready[row, 13]:
                 continue
             enter, leave, axis, side = -math.inf, math.inf, -1, 0
             for a in range(3):
@@ -151,9 +153,9 @@ def _prepare(
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _sort(ready: NDArray[np.float64], count: int, start: NDArray[np.int64], member: NDArray[np.int64]) -> None:
-    """Fill the bins."""
+    """Fill the bins, the nearest first."""
     following = start.copy()
-    for k in range(count):
+    for k in np.argsort(ready[:count, 14], kind="mergesort"):
         place, last = int(ready[k, 15]), int(ready[k, 16])
         while True:
             member[following[place]] = k
