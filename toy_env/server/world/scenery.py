@@ -26,6 +26,7 @@ from toy_env.render.boxes import (
     thing_parts,
 )
 from toy_env.render.ground import GroundMap
+from toy_env.render.levels import heights
 from toy_env.render.shapes import Shape
 from toy_env.render.surfaces import CAMERA, draw_surfaces
 from toy_env.render.things import LEVEL, SHAPE, SIGNAL, YAW, X, Y, furniture
@@ -122,6 +123,13 @@ class Surroundings:
             return self._level
         away = ((self._road - (x, y, z)) ** 2).sum(axis=1)
         return float(self._road[int(np.argmin(away)), 2])
+
+    def height(self, x: float, y: float, yaw: float) -> float:
+        """Height in m of the road that fits a place and a heading (map frame) best: on which storey somebody is whose height is not known."""
+        if self._even:
+            return self._level
+        found = float(heights(self._network, *(np.array([value]) for value in (x, y, yaw)))[0])
+        return self.ground_z(x, y, self._level) if math.isnan(found) else found
 
     @cached_property
     def _buildings(self) -> list[Building]:
