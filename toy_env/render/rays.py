@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.world.compiled import inline_rule
+from toy_env.render.relief import meet
 
 GROUND_HIT, NOTHING_HIT = -1, -2
 """Instead of a face; faces are numbered as in `surfaces`."""
@@ -28,12 +29,15 @@ def cast(
     limit: float,
     ground_z: float,
     boxes: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    grid: NDArray[np.float64],
     distance: NDArray[np.float64],
     face: NDArray[np.int32],
 ) -> None:
     """Cast rays (n, 3; unit vectors) from `origin`; fill distance (n,) in m and face (n,).
 
-    `turn` (3, 3) takes their frame to that of the map. What is farther than `limit` m is not hit: then the distance is `limit`.
+    `turn` (3, 3) takes their frame to that of the map. The ground is the relief of `heights` and `grid`, or, where that is level, a plane
+    of the height `ground_z`. What is farther than `limit` m is not hit: then the distance is `limit`.
     """
     ready = np.empty((len(boxes), _COLUMNS))
     start = np.zeros(BINS + 1, np.int64)
@@ -44,7 +48,7 @@ def cast(
     for k in range(len(rays)):
         x, y, z = turned(turn, rays, k)
         best, hit = limit, NOTHING_HIT
-        if z < 0.0 and above > 0.0 and above < -z * limit:
+        if len(heights) == 0 and z < 0.0 and above > 0.0 and above < -z * limit:
             best, hit = -above / z, GROUND_HIT
         flat = math.sqrt(x * x + y * y)
         slope = z / max(flat, 1e-12)
@@ -68,6 +72,10 @@ def cast(
                 leave = min(leave, far)
             if 0.0 < enter <= leave and enter < best:
                 best, hit = enter, int(6 * ready[row, 17]) + 2 * axis + side
+        if len(heights) > 0:
+            ground = meet(heights, grid, origin, x, y, z, best)
+            if ground < best:
+                best, hit = ground, GROUND_HIT
         distance[k], face[k] = best, hit
 
 

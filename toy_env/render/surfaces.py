@@ -1,7 +1,8 @@
 """What a free camera sees at each pixel: which surface, and how far it is. From that the pictures of `developing` are made.
 
-The camera may stand anywhere and turn about all axes. The ground is a plane; what stands on it are the boxes of `boxes`. A *camera* is an
-array: place (3, m, map frame), forward, right and up (3 each, unit vectors), focal length in pixels, height of the ground in m.
+The camera may stand anywhere and turn about all axes. The ground is a plane, or a `relief` where the town is not level; what stands on it
+are the boxes of `boxes`. A *camera* is an array: place (3, m, map frame), forward, right and up (3 each, unit vectors), focal length in
+pixels, height of the ground in m.
 """
 
 import math
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.world.compiled import inline_rule
+from toy_env.render.relief import meet
 from toy_env.render.solids import NEAR_M, box_face, clip_and_project, first_pixel
 
 CAMERA = 14
@@ -26,9 +28,19 @@ _SMALLEST_PX = 0.3
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def draw_surfaces(inverse: NDArray[np.float32], face: NDArray[np.int32], camera: NDArray[np.float64], boxes: NDArray[np.float64]) -> None:
-    """Fill (H, W) pictures: 1 / depth along the optical axis in 1/m (0: sky), and the surface."""
-    _lay_ground(inverse, face, camera)
+def draw_surfaces(
+    inverse: NDArray[np.float32],
+    face: NDArray[np.int32],
+    camera: NDArray[np.float64],
+    boxes: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    grid: NDArray[np.float64],
+) -> None:
+    """Fill (H, W) pictures: 1 / depth along the optical axis in 1/m (0: sky), and the surface. `heights` and `grid` are a `Relief`."""
+    if len(heights) > 0:
+        _lay_relief(inverse, face, camera, heights, grid)
+    else:
+        _lay_ground(inverse, face, camera)
     height, width = inverse.shape
     corners, scratch, axes = np.empty((4, 3)), np.empty((8, 2)), np.empty((3, 3))
     side_x, side_y = 0.5 * width / camera[FOCAL], 0.5 * height / camera[FOCAL]
@@ -81,6 +93,27 @@ def _lay_ground(inverse: NDArray[np.float32], face: NDArray[np.int32], camera: N
             near = row + across * j
             ground = near > least
             inverse[i, j] = np.float32(near) if ground else np.float32(0.0)
+            face[i, j] = GROUND_SEEN if ground else SKY_SEEN
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True)
+def _lay_relief(
+    inverse: NDArray[np.float32],
+    face: NDArray[np.int32],
+    camera: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    grid: NDArray[np.float64],
+) -> None:
+    """Ground and sky where the ground is not a plane: a ray a pixel."""
+    height, width = inverse.shape
+    for i in range(height):
+        v = (i + 0.5 - 0.5 * height) / camera[FOCAL]
+        for j in range(width):
+            u = (j + 0.5 - 0.5 * width) / camera[FOCAL]
+            x, y = camera[3] + u * camera[6] - v * camera[9], camera[4] + u * camera[7] - v * camera[10]
+            depth = meet(heights, grid, camera, x, y, camera[5] + u * camera[8] - v * camera[11], FAR_M)
+            ground = depth < FAR_M
+            inverse[i, j] = np.float32(1.0 / max(depth, NEAR_M)) if ground else np.float32(0.0)
             face[i, j] = GROUND_SEEN if ground else SKY_SEEN
 
 

@@ -111,7 +111,8 @@ def _row(roads: Roads, lane: int, side: float, ground: _Ground, random: np.rando
     part = slice(int(roads.start[lane]), int(roads.start[lane + 1]))
     s, z = roads.s[part], roads.z[part]
     clear = FAST_CLEAR_M if roads.speed_limit[lane] > FAST_MPS else CLEAR_M
-    row, at = [], 0.0
+    row: list[Building] = []
+    at = 0.0
     while True:
         draws = random.random(6)
         front, depth, gap = (low + share * (high - low) for share, (low, high) in zip(draws, (FRONT_M, DEPTH_M, GAP_M), strict=False))
@@ -141,7 +142,8 @@ def _outermost(roads: Roads) -> NDArray[np.int64]:
     order = outside[np.lexsort((np.abs(roads.lane_id[outside]), roads.lane_id[outside] > 0, roads.section[outside], roads.road[outside]))]
     keys = np.stack((roads.road[order], roads.section[order], roads.lane_id[order] > 0), axis=-1)
     last = np.append((keys[1:] != keys[:-1]).any(axis=1), True)
-    return order[last].astype(np.int64)
+    found: NDArray[np.int64] = order[last].astype(np.int64)
+    return found
 
 
 def _junctions(roads: Roads) -> list[NDArray[np.float64]]:

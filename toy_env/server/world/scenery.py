@@ -1,6 +1,6 @@
 """What can be seen of the world, for cameras and rays alike: actors, buildings and what stands beside the roads, as boxes; and the ground.
 
-The ground is a plane at the height of the road under who looks: on a map with slopes it is right near by and wrong far away.
+The ground is a plane, or a relief on a map with slopes. Of two storeys who looks sees the ground of its own.
 """
 
 import math
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from carla_rl.geometry import to_carla
 from carla_rl.roads.network import LaneKind, RoadNetwork
@@ -27,6 +28,8 @@ from toy_env.render.boxes import (
 )
 from toy_env.render.ground import GroundMap
 from toy_env.render.levels import heights
+from toy_env.render.relief import LEVEL as LEVEL_GROUND
+from toy_env.render.relief import Ground, Relief
 from toy_env.render.shapes import Shape
 from toy_env.render.surfaces import CAMERA, draw_surfaces
 from toy_env.render.things import LEVEL, SHAPE, SIGNAL, YAW, X, Y, furniture
@@ -121,15 +124,27 @@ class Surroundings:
         """Height in m of the road nearest to a place of the map frame."""
         if self._even:
             return self._level
-        away = ((self._road - (x, y, z)) ** 2).sum(axis=1)
-        return float(self._road[int(np.argmin(away)), 2])
+        return float(self._road[int(self._tree.query((x, y, z))[1]), 2])
+
+    def ground_at(self, x: float, y: float, z: float) -> tuple[float, Relief]:
+        """The same, and the ground around it."""
+        level = self.ground_z(x, y, z)
+        return level, LEVEL_GROUND if self._even else self._ground.around(x, y, level)
 
     def height(self, x: float, y: float, yaw: float) -> float:
-        """Height in m of the road that fits a place and a heading (map frame) best: on which storey somebody is whose height is not known."""
+        """Height in m of the road that fits a place and a heading (map frame) best: for who does not know on which storey it is."""
         if self._even:
             return self._level
         found = float(heights(self._network, *(np.array([value]) for value in (x, y, yaw)))[0])
         return self.ground_z(x, y, self._level) if math.isnan(found) else found
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self._road)
+
+    @cached_property
+    def _ground(self) -> Ground:
+        return Ground(self._network)
 
     @cached_property
     def _buildings(self) -> list[Building]:
@@ -216,9 +231,9 @@ class Scenery:
             x, y, z = transform.location
             camera[:3], camera[3:12] = (x, -y, z), turned.T.reshape(-1)
             camera[12] = 0.5 * width / math.tan(0.5 * math.radians(fov))
-            camera[13] = self.surroundings.ground_z(x, -y, z)
+            camera[13], relief = self.surroundings.ground_at(x, -y, z)
             inverse, face = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
-            draw_surfaces(inverse, face, camera, boxes)
+            draw_surfaces(inverse, face, camera, boxes, *relief)
             self._views[key] = Seen(inverse, face, camera)
         return self._views[key]
 
