@@ -27,8 +27,9 @@ REACH_M = 160.0
 """Around who looks; beyond, the ground is as at the edge."""
 EVEN_M = 0.05
 STEEP, LEAST_M, LEAST_SHARE = 0.35, 1.0, 0.03
-"""A ray goes in steps: what a ground that rises so steeply would allow, and at least so many m and such a share of its way."""
-GRID = 5
+"""A ray goes in steps: what the steepest ground would allow, but none steeper than this, and at least so many m and such a share of its
+way."""
+GRID = 6
 
 
 class Relief(NamedTuple):
@@ -37,7 +38,7 @@ class Relief(NamedTuple):
     heights: NDArray[np.float64]
     """(rows, columns) m; (0, 0): it is level there."""
     grid: NDArray[np.float64]
-    """(GRID,) x and y of the first node, distance of the nodes, least and greatest height."""
+    """(GRID,) x and y of the first node, distance of the nodes, least and greatest height, how steep it is at most."""
 
 
 LEVEL = Relief(np.zeros((0, 0)), np.zeros(GRID))
@@ -72,7 +73,8 @@ class Ground:
         if high - low < EVEN_M:
             return LEVEL
         corner = self._low + self._cell * np.array((first_column, first_row))
-        return Relief(part, np.array((*corner, self._cell, low, high)))
+        steep = math.hypot(float(np.abs(np.diff(part, axis=0)).max()), float(np.abs(np.diff(part, axis=1)).max())) / self._cell
+        return Relief(part, np.array((*corner, self._cell, low, high, min(steep, STEEP))))
 
     def _storeys(self, roads: Roads, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(S,) which samples are of the lower and of the upper storey; most are of both."""
@@ -107,14 +109,15 @@ def _surface(roads: Roads, x: NDArray[np.float64], y: NDArray[np.float64], chose
 
 @inline_rule
 def height(heights: NDArray[np.float64], grid: NDArray[np.float64], x: float, y: float) -> float:
-    """Height in m at a place; outside of the grid that of its edge."""
+    """Height in m at a place; outside of the grid that of its edge. A cell is two triangles that share its first and its last corner."""
     u = min(max((x - grid[0]) / grid[2], 0.0), heights.shape[1] - 1.001)
     v = min(max((y - grid[1]) / grid[2], 0.0), heights.shape[0] - 1.001)
     i, j = int(v), int(u)
     p, q = v - i, u - j
-    below = heights[i, j] + q * (heights[i, j + 1] - heights[i, j])
-    above = heights[i + 1, j] + q * (heights[i + 1, j + 1] - heights[i + 1, j])
-    return float(below + p * (above - below))
+    first, last = heights[i, j], heights[i + 1, j + 1]
+    if q > p:
+        return float(first + q * (heights[i, j + 1] - first) + p * (last - heights[i, j + 1]))
+    return float(first + p * (heights[i + 1, j] - first) + q * (last - heights[i + 1, j]))
 
 
 @inline_rule
@@ -141,7 +144,7 @@ def meet(
         return limit
     while at < limit and (z <= 0.0 or origin[2] + at * z <= grid[4]):
         # as far as steep ground would allow, and at least so far that only a small crest far away is missed
-        step = max(gap / (STEEP * flat + abs(z)), (LEAST_M + LEAST_SHARE * at * flat) / max(flat, 0.2))
+        step = max(gap / (grid[5] * flat + abs(z)), (LEAST_M + LEAST_SHARE * at * flat) / max(flat, 0.2))
         after = origin[2] + (at + step) * z - height(heights, grid, origin[0] + (at + step) * x, origin[1] + (at + step) * y)
         if after <= 0.0:
             return float(min(at + step * gap / (gap - after), limit))

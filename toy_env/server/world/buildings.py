@@ -29,7 +29,7 @@ APART_M = 1.0
 """From buildings of other rows."""
 STEP_M = 4.0
 """Where none has room the next one is tried so far on."""
-FOOT_M = 1.0
+FOOT_M = 3.0
 """They begin so far below the lowest road beside them where the roads of the town are not level."""
 CELL_M, MOST_CELLS = 0.5, 4096
 """Side of a cell of the raster, and how many there are along the longer side at most; larger towns have larger cells."""
