@@ -292,6 +292,31 @@ def test_a_run_that_is_stopped_leaves_nothing_behind_and_goes_on(tmp_path: Path,
     assert f"all of its {COUNT} episodes were driven" in " ".join(output.split())
 
 
+@pytest.mark.parametrize("moment", ["imports", "the server's start", "the first tick"])
+def test_ctrl_c_before_anything_is_finished_is_one_sentence_and_leaves_nothing(tmp_path: Path, moment: str) -> None:
+    (tmp_path / "brief.toml").write_text(SUITE)
+    run = tmp_path / "out" / "early"
+    first = evaluate(tmp_path, "--simulator", "carla", "--policy", "expert", "--suite", "brief.toml", "--run-id", "early")
+    come = {
+        "imports": lambda: time.sleep(1.0) is None,
+        "the server's start": lambda: len(children_of(first.pid)) >= 2,
+        "the first tick": (run / "config.json").exists,
+    }
+    while not come[moment]() and first.poll() is None:
+        time.sleep(0.02)
+    started = children_of(first.pid)
+    first.send_signal(signal.SIGINT)
+    output, _ = first.communicate(timeout=60)
+    assert first.returncode == 1
+    (sentence,) = (line for line in output.replace("\n", " ").split("failed:")[1:])
+    assert "interrupted" in sentence
+    assert "Traceback" not in output
+    deadline = time.monotonic() + 20.0
+    while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+
+
 def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
     (tmp_path / "brief.toml").write_text(SUITE)
     names = ("one", "two")
