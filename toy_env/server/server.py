@@ -55,10 +55,13 @@ class ServerConfig:
     speed: Speed = "real"
     log_rpc: bool = False
     version: str = "0.9.16"
+    """Of the client that is to connect."""
     suite: str | None = None
     """A suite whose episodes can be loaded like maps, by the ids of their scenarios."""
     episode: str | None = None
     """The scenario that is loaded first."""
+    buildings: bool = True
+    """Whether sensors see buildings."""
     recordings: str = "."
     """The folder in which clients may write and read recordings."""
     faults: tuple[str, ...] = ()
@@ -80,12 +83,12 @@ class Server:
         self, config: ServerConfig, compile_text: Compile, parts: tuple[Part, ...] = (), report: Callable[[str], None] | None = None
     ) -> None:
         if config.version not in TABLES:
-            raise UsageError(f"version {config.version!r}: the server speaks {', '.join(TABLES)}")
+            raise UsageError(f"--client {config.version}: there are the clients {', '.join(TABLES)}")
         self.config, self.layouts, self._faults = config, TABLES[config.version], read_faults(config.faults)
         if self._faults.wrong_version:
             self.layouts = replace(self.layouts, version=self._faults.wrong_version)
         self._report = report or _to_stderr
-        self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text)
+        self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text, config.buildings)
         first = map_name(config.maps[0]) if config.maps else self.maps.names[0]
         self._played = make_played(lambda town: self.maps.load(self._town(town)).network)
         self.lights = Lights(self._played.lights)
@@ -104,7 +107,11 @@ class Server:
             self._played.choose(self._episodes[config.episode])
             first = self._episodes[config.episode].scenario.town
         self.world = World(
-            self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, self.lights, self.recorder, *parts)
+            self.layouts,
+            Catalogue(self.layouts.unknown),
+            self.maps.load(self._town(first)),
+            config.seed,
+            (self._played, self.lights, self.recorder, *parts),
         )
         self._warm_up()
         self._sensors = SensorHub(self.streams, self._report)

@@ -43,7 +43,7 @@ class Dispatcher:
         self._entries = {
             name: Entry(
                 item.call,
-                tuple(kind_of(kind, layouts).decode for kind in item.takes),
+                tuple(kind_of(kind, layouts).decode for kind in item.takes[: layouts.arguments.get(name)]),
                 kind_of(item.gives, layouts).encode,
                 item.reply,
             )
