@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from carla_rl.errors import UsageError
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
@@ -20,12 +23,13 @@ from toy_env.server.layouts import TABLES
 from toy_env.server.managers import LAST_QUESTION, Managers
 from toy_env.server.maps import OPENDRIVE_MAP, Compile, Maps, map_name
 from toy_env.server.methods import MODULES
+from toy_env.server.methods.at_once import Controls
 from toy_env.server.methods.dispatch import Dispatcher
 from toy_env.server.methods.registry import collect
 from toy_env.server.sensors.hub import SensorHub
 from toy_env.server.sensors.warm_up import is_warm, warm_up
 from toy_env.server.transport.loop import Loop, accept, listen
-from toy_env.server.transport.rpc import Connection, Request, RpcServer
+from toy_env.server.transport.rpc import READ_BYTES, Connection, Request, RpcServer
 from toy_env.server.transport.streams import Streams, Subscriber
 from toy_env.server.world.lights import Lights
 from toy_env.server.world.motion import advance
@@ -108,6 +112,7 @@ class Server:
         )
         self._warm_up()
         self._sensors = SensorHub(self.streams, self._report)
+        self._controls = Controls(self.layouts, READ_BYTES)
         methods = collect(MODULES)
         self._dispatcher = Dispatcher(methods, self.layouts, self, self._report, self._report if config.log_rpc else None)
         self.loop.every_turn(self._clock)
@@ -147,6 +152,15 @@ class Server:
     def passes(self, request: Request) -> bool:
         """What a held tick may be waiting for: a traffic manager's last question, which changes nothing."""
         return bool(self.managers) and request.method == LAST_QUESTION
+
+    def at_once(self, connection: Connection, data: NDArray[np.uint8], size: int) -> tuple[int, bool]:
+        """See `Service.at_once`: controls. Where every call is written down there is no short way."""
+        if self.config.log_rpc:
+            return 0, False
+        done, batches = self._controls.take(data, size, self.world.bodies, connection.out)
+        if batches and self.managers:
+            self.managers.asked(connection.number, "apply_batch", time.monotonic())
+        return done, batches > 0
 
     def answer(self, connection: Connection, request: Request) -> bytes:
         """The reply to a request."""

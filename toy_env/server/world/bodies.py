@@ -75,16 +75,16 @@ class Bodies:
         self.buffer = _bytes_of(self._states)
         """Of the states: for writing a field by its place in bytes."""
         self.hits = np.zeros(MAX_HITS, HIT)
+        self._look()
 
-    @property
-    def bodies(self) -> NDArray[np.void]:
+    def _look(self) -> None:
+        """Make the views of the rows in use: they are looked at more often than rows come and go."""
+        self.bodies = self._bodies[: self.count]
         """(n,) BODY."""
-        return self._bodies[: self.count]
-
-    @property
-    def states(self) -> NDArray[np.void]:
+        self.states = self._states[: self.count]
         """(n,) states."""
-        return self._states[: self.count]
+        self.raw = self.states.view(np.uint8).reshape(self.count, self.state_bytes)
+        """(n, bytes of a state) the same as bytes."""
 
     @property
     def state_bytes(self) -> int:
@@ -102,6 +102,7 @@ class Bodies:
         self._bodies[row], self._states[row] = np.zeros((), BODY), np.zeros((), self._state)
         self._bodies[row]["parent"], self._bodies[row]["lane"] = -1, -1
         self.count += 1
+        self._look()
         return row
 
     def remove(self, row: int) -> None:
@@ -110,6 +111,7 @@ class Bodies:
         self._bodies[row : last - 1] = self._bodies[row + 1 : last].copy()
         self._states[row : last - 1] = self._states[row + 1 : last].copy()
         self.count -= 1
+        self._look()
         parents = self._bodies["parent"][: self.count]
         parents[parents == row] = -1
         parents[parents > row] -= 1
@@ -117,6 +119,7 @@ class Bodies:
     def clear(self) -> None:
         """Forget all rows."""
         self.count = 0
+        self._look()
 
 
 def _bytes_of(rows: NDArray[np.void]) -> memoryview:
