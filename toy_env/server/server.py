@@ -44,6 +44,9 @@ QUIET_S = 0.3
 FASTEST_TICK_S = 0.001
 """Between two ticks of asynchronous mode at `--speed max`."""
 
+AWAITED = ((False,),)
+"""The parameters of a call without arguments whose reply somebody waits for."""
+
 Speed = Literal["real", "max"]
 
 
@@ -142,24 +145,30 @@ class Server:
     def held_until(self, request: Request) -> float:
         """When a request may be answered: ticks wait for who is about to subscribe, and for a traffic manager's thread."""
         method = request.method
-        if method == "tick_cue" or (method == "apply_batch" and request.params[-1:] == (True,)):
-            until = max(self.streams.expected_until(), self._quiet_until)
-            if method == "tick_cue":
-                until = max(until, self.managers.ready_at)
-            return until if until > time.monotonic() else 0.0
+        if method == "tick_cue":
+            return self._tick_held_until(self.managers.ready_at)
+        if method == "apply_batch" and request.params[-1:] == (True,):
+            return self._tick_held_until(0.0)
         return 0.0
+
+    def _tick_held_until(self, ready_at: float) -> float:
+        until = max(self.streams.expected_until(), self._quiet_until, ready_at)
+        return until if until > time.monotonic() else 0.0
 
     def passes(self, request: Request) -> bool:
         """What a held tick may be waiting for: a traffic manager's last question, which changes nothing."""
         return bool(self.managers) and request.method == LAST_QUESTION
 
     def at_once(self, connection: Connection, data: NDArray[np.uint8], size: int) -> tuple[int, bool]:
-        """See `Service.at_once`: controls. Where every call is written down there is no short way."""
+        """See `Service.at_once`: controls, and a tick after them. Where every call is written down there is no short way."""
         if self.config.log_rpc:
             return 0, False
-        done, batches = self._controls.take(data, size, self.world.bodies, connection.out)
+        done, batches, tick = self._controls.take(data, size, self.world.bodies, connection.out)
         if batches and self.managers:
             self.managers.asked(connection.number, "apply_batch", time.monotonic())
+        if tick >= 0 and not self._tick_held_until(self.managers.ready_at):
+            connection.out += self.answer(connection, Request(tick, "tick_cue", AWAITED))
+            return size, True
         return done, batches > 0
 
     def answer(self, connection: Connection, request: Request) -> bytes:

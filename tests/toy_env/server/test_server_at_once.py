@@ -62,7 +62,7 @@ def taken(data: bytes) -> int:
     """Let FAST answer bytes: how many of them were taken at once; the dispatcher answers the rest."""
     buffer = np.zeros(MOST + SPARE_BYTES, np.uint8)
     buffer[: len(data)] = np.frombuffer(data, np.uint8)
-    done, _ = CONTROLS.take(buffer, len(data), FAST.world.bodies, FAST.out)
+    done, _, _ = CONTROLS.take(buffer, len(data), FAST.world.bodies, FAST.out)
     FAST.answer(data[done:])
     return done
 
@@ -117,7 +117,7 @@ def test_what_is_cut_off_is_left(data: bytes, draw: Any) -> None:
     buffer = np.full(MOST + SPARE_BYTES, draw.draw(st.integers(0, 255)), np.uint8)
     buffer[: len(data)] = np.frombuffer(data, np.uint8)
     out = bytearray()
-    done, _ = CONTROLS.take(buffer, size, FAST.world.bodies, out)
+    done, _, _ = CONTROLS.take(buffer, size, FAST.world.bodies, out)
     unpacker = msgpack.Unpacker()
     unpacker.feed(data)
     assert done <= size
@@ -146,6 +146,24 @@ def test_what_the_client_sends_is_taken() -> None:
     waited = packed([0, 300, "apply_control_to_vehicle", [[False], 3, control]])
     ticking = packed([0, 301, "apply_batch", [[False], [[[2, [2, control]]]], True]])
     assert same(waited) == same(ticking) == 0
+
+
+@pytest.mark.parametrize("number", [0, 17, 200, 60_000, 3_000_000_000])
+def test_a_tick_at_the_end_is_named(number: int) -> None:
+    def tick_of(data: bytes, size: int) -> tuple[int, int]:
+        buffer = np.zeros(MOST + SPARE_BYTES, np.uint8)
+        buffer[: len(data)] = np.frombuffer(data, np.uint8)
+        done, _, tick = CONTROLS.take(buffer, size, FAST.world.bodies, bytearray())
+        assert isinstance(tick, int)
+        return done, tick
+
+    call = packed([0, 9, "apply_control_to_vehicle", [[True], 2, [0.0, 0.0, 0.0, False, False, False, 0]]])
+    tick = packed([0, number, "tick_cue", [[False]]])
+    assert tick_of(call + tick, len(call + tick)) == (len(call), number)
+    assert tick_of(tick, len(tick)) == (0, number)
+    assert tick_of(call + tick, len(call + tick) - 1) == (len(call), -1)
+    assert tick_of(tick + call, len(tick + call)) == (0, -1)
+    assert tick_of(packed([0, number, "tick_cue", [[True]]]), len(tick)) == (0, -1)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Controls of vehicles, read from the bytes of their requests in one compiled call: they are most of what a client sends.
+"""Controls of vehicles and ticks, read from the bytes of their requests in one compiled call: they are most of what a client sends.
 
 Taken are `apply_control_to_vehicle` that nobody waits for, and `apply_batch` of nothing but controls, as the client's own packer writes
 them. Anything else is left to the dispatcher, which has the same effect and gives the same reply for what is taken here.
@@ -15,6 +15,8 @@ SHORTEST = 48
 """Bytes of the shortest request that is taken."""
 CONTROL_CALL = np.frombuffer(b"\xb8apply_control_to_vehicle", np.uint8)
 BATCH_CALL = np.frombuffer(b"\xabapply_batch", np.uint8)
+TICK_CALL = np.frombuffer(b"\xa8tick_cue\x91\x91\xc2", np.uint8)
+"""With its parameters, which are the client's call metadata alone."""
 CONTROL_COMMAND = 2
 """Of a batch, in the table of layouts."""
 NIL, FALSE, TRUE, FLOAT32, ARRAY = 0xC0, 0xC2, 0xC3, 0xCA, 0x90
@@ -26,16 +28,15 @@ CONTROL_BYTES = 5 * PEDALS + SWITCHES + 1
 @rule
 def whole(data: NDArray[np.uint8], at: int) -> tuple[int, int]:
     """A number of up to 32 bits that is not negative, and its length in bytes; the length is 0 where there is none."""
-    head = int(data[at])
+    # signed: an unsigned number and -1 would make a float
+    head = np.int64(data[at])
     if head < 0x80:
         return head, 1
-    if head == 0xCC:
-        return int(data[at + 1]), 2
-    if head == 0xCD:
-        return int(data[at + 1]) << 8 | int(data[at + 2]), 3
-    if head == 0xCE:
-        return int(data[at + 1]) << 24 | int(data[at + 2]) << 16 | int(data[at + 3]) << 8 | int(data[at + 4]), 5
-    return 0, 0
+    length = 2 if head == 0xCC else 3 if head == 0xCD else 5 if head == 0xCE else 0
+    number = np.int64(0)
+    for k in range(1, length):
+        number = number << 8 | np.int64(data[at + k])
+    return number, length
 
 
 @rule
@@ -149,8 +150,11 @@ def take_batch(
 @kernel
 def take_controls(
     data: NDArray[np.uint8], size: int, bodies: NDArray[np.void], states: NDArray[np.uint8], control_at: int, replies: NDArray[np.uint8]
-) -> tuple[int, int, int]:
-    """Answer the requests that `data` begins with, up to one that is not plain: bytes read, bytes of replies, batches among them.
+) -> tuple[int, int, int, int]:
+    """Answer the requests that `data` begins with, up to one that is not plain.
+
+    Returns:
+        Bytes read, bytes of replies, batches among them; the number of the request if a single tick is all that comes after them, else -1.
 
     A batch that turns out not to be plain has been applied in part; who then reads it again does the same again and the rest.
     """
@@ -180,7 +184,10 @@ def take_controls(
             break
         done, written = at, end
         batches += batch
-    return done, written, batches
+    tick, length = whole(data, done + 2)
+    at = done + 2 + length
+    ticks = length > 0 and at + len(TICK_CALL) == size and data[done] == ARRAY + 4 and data[done + 1] == 0 and is_at(data, at, TICK_CALL)
+    return done, written, batches, tick if ticks else -1
 
 
 class Controls:
@@ -197,12 +204,15 @@ class Controls:
         self._view = self._replies.data
         self._take = Bound(take_controls)
 
-    def take(self, data: NDArray[np.uint8], size: int, bodies: Bodies, out: bytearray) -> tuple[int, int]:
-        """Answer what can be answered at once of the first `size` bytes, into `out`: how many bytes that is, and batches among it."""
-        if size < SHORTEST:
-            return 0, 0
+    def take(self, data: NDArray[np.uint8], size: int, bodies: Bodies, out: bytearray) -> tuple[int, int, int]:
+        """Answer what can be answered at once of the first `size` bytes, into `out`.
+
+        Returns:
+            How many bytes that is, and batches among it; the number of the request if a single tick is all that comes after it, else -1.
+        """
         arguments = (data, size, bodies.bodies, bodies.raw, self._control_at, self._replies)
-        told: tuple[int, int, int] = self._take.entry(arguments)(*arguments)  # type: ignore[assignment]
-        done, written, batches = told
-        out += self._view[:written]
-        return done, batches
+        told: tuple[int, int, int, int] = self._take.entry(arguments)(*arguments)  # type: ignore[assignment]
+        done, written, batches, tick = told
+        if written:
+            out += self._view[:written]
+        return done, batches, tick

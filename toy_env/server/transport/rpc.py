@@ -68,11 +68,22 @@ class Service(Protocol):
 
 def reply(number: int, error: Any, result: Any) -> bytes:
     """A reply."""
-    packed: bytes = _packer.pack((RESPONSE, number, error, result))
-    return packed
+    return packed((RESPONSE, number, error, result))
+
+
+def reply_with(number: int, result: bytes) -> bytes:
+    """A reply without an error; the result is already packed."""
+    return REPLY_HEAD + packed(number) + NIL + result
+
+
+def packed(value: Any) -> bytes:
+    """A value as MessagePack."""
+    data: bytes = _packer.pack(value)
+    return data
 
 
 _packer = msgpack.Packer(use_bin_type=True)
+REPLY_HEAD, NIL = b"\x94\x01", b"\xc0"
 
 
 class Connection:
@@ -151,7 +162,9 @@ class RpcServer:
             done, awaited = 0, False
             if connection.read == connection.fed and not connection.requests:
                 done, awaited = self._service.at_once(connection, self._buffer, size)
-            if done == size or self._take(connection, self._view[done:size]):
+            if done == size:
+                self._hand_over(connection, awaited)
+            elif self._take(connection, self._view[done:size]):
                 self._work(connection, awaited)
 
     def _take(self, connection: Connection, data: memoryview) -> bool:
@@ -194,11 +207,13 @@ class RpcServer:
             awaited = awaited or request.params[:1] != UNAWAITED
         else:
             self._held.pop(connection.number, None)
-        if not connection.out:
-            return
-        if awaited or requests or len(connection.out) > READ_BYTES:
+        self._hand_over(connection, awaited or bool(requests))
+
+    def _hand_over(self, connection: Connection, awaited: bool) -> None:
+        """Send the replies that there are, at once if somebody waits for one of them."""
+        if awaited or len(connection.out) > READ_BYTES:
             self._send(connection)
-        else:
+        elif connection.out:
             self._unawaited.setdefault(connection.number, time.monotonic() + UNAWAITED_S)
 
     def _let_pass(self, connection: Connection) -> bool:
@@ -220,11 +235,17 @@ class RpcServer:
             if connection is not None:
                 self._work(connection, awaited=True)
         for number in [number for number, until in self._unawaited.items() if until <= now]:
-            self._send(self._connections[number])
+            del self._unawaited[number]
+            connection = self._connections.get(number)
+            if connection is not None:
+                self._send(connection)
         return min([*self._held.values(), *self._unawaited.values()], default=None)
 
     def _send(self, connection: Connection) -> None:
-        self._unawaited.pop(connection.number, None)
+        if self._unawaited:
+            self._unawaited.pop(connection.number, None)
+        if not connection.out:
+            return
         try:
             sent = connection.sock.send(connection.out)
             del connection.out[:sent]

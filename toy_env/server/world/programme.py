@@ -5,7 +5,6 @@ and red, the others wait where they are. A stage is over when it has lasted as l
 holds until its controller's next stage. The default times are those of the simulator (`carla_rl.world.signals`). Knows no actors.
 """
 
-import math
 import random
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.types import TICK_S
+from carla_rl.world.compiled import Bound, kernel
 from carla_rl.world.signals import ALL_RED_TICKS, GREEN_TICKS, YELLOW_TICKS
 
 RED, YELLOW, GREEN, OFF, UNKNOWN = range(5)
@@ -32,6 +32,17 @@ class Times(NamedTuple):
     green: float = GREEN_TICKS * TICK_S
     yellow: float = YELLOW_TICKS * TICK_S
     red: float = ALL_RED_TICKS * TICK_S
+
+
+@kernel
+def pass_time(runs: NDArray[np.bool_], ends: NDArray[np.float64], elapsed: NDArray[np.float64], dt: float) -> bool:
+    """Let time pass for the lights for which it does; whether a stage of one is over. Nearly all ticks end here."""
+    over = False
+    for i in range(len(runs)):
+        if runs[i]:
+            elapsed[i] += dt
+            over = over or elapsed[i] >= ends[i]
+    return over
 
 
 class Programme:
@@ -63,8 +74,9 @@ class Programme:
         self._stage = dict.fromkeys(self.times, LAST)
         self._runs = np.zeros(len(self.junctions), np.bool_)
         """(T,) whether time passes for the light: its controller has the turn and is not frozen."""
-        self._over = np.full(len(self.junctions), math.inf)
-        """(T,) s of `elapsed` at which the stage is over; infinite where no time passes."""
+        self._ends = np.zeros(len(self.junctions))
+        """(T,) s of `elapsed` at which the stage of such a light is over."""
+        self._pass = Bound(pass_time)
         for junction in sorted(set(self.junctions)):
             self._begin(junction, 0)
             self._skip(junction, random.Random(f"{seed} {junction}").uniform(0.0, self.cycle(junction)))
@@ -79,11 +91,10 @@ class Programme:
 
     def advance(self, dt: float) -> None:
         """Let time pass; a controller goes on by one stage at most."""
-        after = self.elapsed + dt
-        over = after >= self._over
-        np.copyto(self.elapsed, after, where=self._runs)
-        if over.any():
-            for junction in sorted({self.junctions[light] for light in np.flatnonzero(over)}):
+        arguments = (self._runs, self._ends, self.elapsed, dt)
+        if self._pass.entry(arguments)(*arguments):
+            over = np.flatnonzero(self._runs & (self.elapsed >= self._ends))
+            for junction in sorted({self.junctions[light] for light in over}):
                 self._next(junction, self._turn[junction])
 
     def freeze(self, frozen: bool, light: int | None = None) -> None:
@@ -141,6 +152,5 @@ class Programme:
     def _plan(self, junction: int) -> None:
         """Note for whom time passes at a junction, and until when: so that a tick without a change costs next to nothing."""
         for key, lights in self._keys[junction]:
-            runs = key[1] == self._turn.get(junction) and not self.frozen[lights[0]]
-            self._runs[lights] = runs
-            self._over[lights] = self.times[key][self._stage[key]] - EARLY_S if runs else math.inf
+            self._runs[lights] = key[1] == self._turn.get(junction) and not self.frozen[lights[0]]
+            self._ends[lights] = self.times[key][self._stage[key]] - EARLY_S
