@@ -26,7 +26,7 @@ CONTROL_BYTES = 5 * PEDALS + SWITCHES + 1
 
 
 @rule
-def whole(data: NDArray[np.uint8], at: int) -> tuple[int, int]:
+def whole(data: NDArray[np.uint8], at: int) -> tuple[np.int64, int]:
     """A number of up to 32 bits that is not negative, and its length in bytes; the length is 0 where there is none."""
     # signed: an unsigned number and -1 would make a float
     head = np.int64(data[at])
