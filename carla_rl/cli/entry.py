@@ -31,6 +31,12 @@ def _doctor() -> typer.Typer:
     return _alone("doctor", doctor)
 
 
+def _compile_map() -> typer.Typer:
+    from carla_rl.cli.commands_maps import compile_map
+
+    return _alone("compile-map", compile_map)
+
+
 def _alone(name: str, command: Callable[..., None]) -> typer.Typer:
     """An app of one command."""
     app = typer.Typer(name=name, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -38,7 +44,7 @@ def _alone(name: str, command: Callable[..., None]) -> typer.Typer:
     return app
 
 
-QUICK: dict[str, Callable[[], typer.Typer]] = {"serve": _serve, "server": _server, "doctor": _doctor}
+QUICK: dict[str, Callable[[], typer.Typer]] = {"serve": _serve, "server": _server, "doctor": _doctor, "compile-map": _compile_map}
 """Commands that need no torch, and what loads each."""
 
 

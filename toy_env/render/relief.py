@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter
-from scipy.spatial import cKDTree
 
 from carla_rl.roads.network import RoadNetwork, Roads
 from carla_rl.world.compiled import inline_rule
@@ -78,6 +76,8 @@ class Ground:
 
     def _storeys(self, roads: Roads, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(S,) which samples are of the lower and of the upper storey; most are of both."""
+        from scipy.ndimage import maximum_filter, minimum_filter
+
         cell = tuple(np.rint((np.stack((roads.y, roads.x)) - self._low[::-1, None]) / self._cell).astype(np.int64))
         least, most = np.full(shape, np.inf), np.full(shape, -np.inf)
         np.minimum.at(least, cell, roads.z)
@@ -88,6 +88,8 @@ class Ground:
 
 def _surface(roads: Roads, x: NDArray[np.float64], y: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Heights of the nodes by the chosen samples."""
+    from scipy.spatial import cKDTree
+
     rise, lane = np.zeros(len(roads.z)), roads.sample_lane
     inner = np.flatnonzero(lane[1:] == lane[:-1])
     rise[inner] = (roads.z[inner + 1] - roads.z[inner]) / np.maximum(roads.s[inner + 1] - roads.s[inner], 1e-6)
