@@ -2,6 +2,8 @@
 
 On and beside roads the ground is as high as they are; between them it goes smoothly from one to the other. Where roads cross above one
 another there are two *storeys*, the lower and the upper roads; who looks sees the ground of the storey on which it stands.
+
+SciPy is loaded where it is needed: most towns are level, and a server shall start at once.
 """
 
 import math
