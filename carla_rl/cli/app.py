@@ -16,6 +16,7 @@ from carla_rl.cli import (
     commands_evaluate,
     commands_import,
     commands_ladder,
+    commands_maps,
     commands_pictures,
     commands_results,
     commands_runs,
@@ -75,7 +76,7 @@ app.command("serve", rich_help_panel="Simulators")(commands_serve.serve)
 app.command("doctor", rich_help_panel="Simulators")(commands_doctor.doctor)
 app.add_typer(commands_servers.server, name="server", rich_help_panel="Simulators")
 app.command("suites", rich_help_panel="Scenarios and maps")(commands_results.suites)
-app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_results.compile_map)
+app.command("compile-map", rich_help_panel="Scenarios and maps")(commands_maps.compile_map)
 app.add_typer(commands_bench.bench, name="bench", rich_help_panel="Speed")
 
 

@@ -1,21 +1,17 @@
-"""`gap`, `suites` and `compile-map`: results side by side, and what there is to drive on."""
+"""`gap` and `suites`: results side by side, and what there is to drive on."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from carla_rl import gap as closing
 from carla_rl.build import Networks, map_folders
-from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, stdout
 from carla_rl.cli.tables import by_type_table, gap_table
-from carla_rl.errors import UsageError
 from carla_rl.records.reading import read_run
-from carla_rl.roads.storage import save_network
 from carla_rl.scenario.suite import load_suite, shipped_suites
 
 
@@ -70,18 +66,3 @@ def suites(
             towns = ", ".join(sorted({scenario.town for scenario in item.scenarios}))
             table.add_row(item.name, item.split, str(len(item.scenarios)), towns, item.description)
     stdout.print(table)
-
-
-def compile_map(
-    source: Annotated[Path, typer.Argument(metavar="X.xodr[.gz]", help="An OpenDRIVE map.")],
-    target: Annotated[Path, typer.Argument(metavar="TOWN.npz", help="The compiled map; its name is the town's.")],
-) -> None:
-    """Compile an OpenDRIVE map, so that it loads on machines without the carla wheel (which does the compiling)."""
-    if target.suffix != ".npz":
-        raise UsageError(f"{target}: a compiled map is found by its ending; write {target.name}.npz")
-    network = compile_opendrive(source, target.name.removesuffix(".npz"))
-    save_network(network, target)
-    roads = network.roads
-    stdout.print(
-        f"{network.town}: {len(roads.road)} lanes, {len(roads.signal_id)} traffic lights in {escape(str(target))}", highlight=False
-    )

@@ -17,6 +17,7 @@ QUICK: dict[str, str] = {
     "serve": "serve",
     "server": "servers",
     "doctor": "doctor",
+    "compile-map": "maps",
     "runs": "runs",
     "compare": "compare",
     "scores": "compare",

@@ -2,6 +2,8 @@
 
 On and beside roads the ground is as high as they are; between them it goes smoothly from one to the other. Where roads cross above one
 another there are two *storeys*, the lower and the upper roads; who looks sees the ground of the storey on which it stands.
+
+SciPy is loaded where it is needed: most towns are level, and a server shall start at once.
 """
 
 import math
@@ -9,8 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter
-from scipy.spatial import cKDTree
 
 from carla_rl.roads.network import RoadNetwork, Roads
 from carla_rl.world.compiled import inline_rule
@@ -78,6 +78,8 @@ class Ground:
 
     def _storeys(self, roads: Roads, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(S,) which samples are of the lower and of the upper storey; most are of both."""
+        from scipy.ndimage import maximum_filter, minimum_filter
+
         cell = tuple(np.rint((np.stack((roads.y, roads.x)) - self._low[::-1, None]) / self._cell).astype(np.int64))
         least, most = np.full(shape, np.inf), np.full(shape, -np.inf)
         np.minimum.at(least, cell, roads.z)
@@ -88,6 +90,8 @@ class Ground:
 
 def _surface(roads: Roads, x: NDArray[np.float64], y: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Heights of the nodes by the chosen samples."""
+    from scipy.spatial import cKDTree
+
     rise, lane = np.zeros(len(roads.z)), roads.sample_lane
     inner = np.flatnonzero(lane[1:] == lane[:-1])
     rise[inner] = (roads.z[inner + 1] - roads.z[inner]) / np.maximum(roads.s[inner + 1] - roads.s[inner], 1e-6)

@@ -37,6 +37,8 @@ VEHICLE, WALKER, CHILD, GUIDED = int(Mover.VEHICLE), int(Mover.WALKER), int(Move
 GRAVITY = 9.81
 """m/s^2."""
 LANE_SPEED_KMH = 3.6
+SAMPLES_M = 2.0
+"""Samples of a lane are at most so far apart; beyond the end of a road it does not go on rising."""
 STEEPEST = 0.3
 """Wheels that are on the road stay on it where it falls less than this: a car does not take off at every crest."""
 PASSES = 4
@@ -103,12 +105,15 @@ def height_at(town: Town, sample: int, x: float, y: float) -> tuple[float, float
     """Height in m of the road at a place near one of its samples, and how it rises along the lane."""
     here = town.samples[sample]
     past = (x - here.x) * math.cos(here.yaw) + (y - here.y) * math.sin(here.yaw)
+    past = min(max(past, -SAMPLES_M), SAMPLES_M)
     lane, other = town.lanes[here.lane], sample + (1 if past > 0.0 else -1)
     if other < lane.first or other > lane.last:
         other = 2 * sample - other
     if other < lane.first or other > lane.last:
         return float(here.z), 0.0
     beside = town.samples[other]
+    if beside.s == here.s:
+        return float(here.z), 0.0
     rise = float(beside.z - here.z) / (beside.s - here.s)
     return float(here.z) + rise * past, rise
 
@@ -117,8 +122,9 @@ def height_at(town: Town, sample: int, x: float, y: float) -> tuple[float, float
 def lean(me: Record, state: Record, rise: float, lane_yaw: float) -> None:
     """Tilt a state as the road does that rises so along its lane: pitch is positive with the nose up, roll with the right side down."""
     turn = me.yaw - lane_yaw
-    state.transform[3] = math.degrees(math.atan(rise * math.cos(turn)))
-    state.transform[5] = math.degrees(math.atan(-rise * math.sin(turn)))
+    # 0 is added so that level is never -0
+    state.transform[3] = math.degrees(math.atan(rise * math.cos(turn))) + 0.0
+    state.transform[5] = math.degrees(math.atan(-rise * math.sin(turn))) + 0.0
 
 
 @inline_rule

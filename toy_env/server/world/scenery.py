@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from carla_rl.geometry import to_carla
 from carla_rl.roads.network import LaneKind, RoadNetwork
@@ -39,6 +38,8 @@ from toy_env.server.world.axes import axes
 from toy_env.server.world.buildings import Building, buildings
 
 if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
+
     from toy_env.server.world.actors import Actor
     from toy_env.server.world.world import World
 
@@ -139,7 +140,9 @@ class Surroundings:
         return self.ground_z(x, y, self._level) if math.isnan(found) else found
 
     @cached_property
-    def _tree(self) -> cKDTree:
+    def _tree(self) -> "cKDTree":
+        from scipy.spatial import cKDTree  # see `relief`
+
         return cKDTree(self._road)
 
     @cached_property
