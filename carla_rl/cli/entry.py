@@ -1,45 +1,40 @@
 """The entry point of the `carla-rl` script: some commands start without the libraries that only the others need.
 
-A test waits for a server, and who looks at servers waits for the answer, so it counts that torch takes seconds to load.
+A test waits for a server, who looks at servers or runs waits for the answer, a gate is one step of many: it counts that torch takes seconds
+to load.
 """
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 import typer
 
 from carla_rl.cli.failures import exit_code
 
 HELP = {"help_option_names": ["-h", "--help"]}
+QUICK: dict[str, str] = {
+    "serve": "serve",
+    "server": "servers",
+    "doctor": "doctor",
+    "runs": "runs",
+    "compare": "compare",
+    "scores": "compare",
+    "import-results": "import",
+    "report": "pictures",
+    "render": "pictures",
+}
+"""Commands that need no torch; `commands_<this>` has each."""
 
 
-def _serve() -> typer.Typer:
-    from carla_rl.cli.commands_serve import serve
-
-    return _alone("serve", serve)
-
-
-def _server() -> typer.Typer:
-    from carla_rl.cli.commands_servers import server
-
-    return server
-
-
-def _doctor() -> typer.Typer:
-    from carla_rl.cli.commands_doctor import doctor
-
-    return _alone("doctor", doctor)
-
-
-def _alone(name: str, command: Callable[..., None]) -> typer.Typer:
-    """An app of one command."""
+def quick(name: str) -> typer.Typer:
+    """The app of one of the QUICK commands alone."""
+    found: typer.Typer | Callable[..., None] = getattr(import_module(f"carla_rl.cli.commands_{QUICK[name]}"), name.replace("-", "_"))
+    if isinstance(found, typer.Typer):
+        return found
     app = typer.Typer(name=name, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-    app.command(name, context_settings=HELP)(command)
+    app.command(name, context_settings=HELP)(found)
     return app
-
-
-QUICK: dict[str, Callable[[], typer.Typer]] = {"serve": _serve, "server": _server, "doctor": _doctor}
-"""Commands that need no torch, and what loads each."""
 
 
 def main() -> None:
@@ -49,7 +44,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> None:
     if arguments and arguments[0] in QUICK:
-        app = QUICK[arguments[0]]()
+        app = quick(arguments[0])
         app(arguments[1:], prog_name=f"carla-rl {arguments[0]}", standalone_mode=True)
         return
     # loads torch

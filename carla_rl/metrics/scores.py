@@ -24,7 +24,11 @@ class Combination(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """The raw facts that every score definition is computed from."""
+    """The raw facts that every score definition is computed from.
+
+    Raises:
+        ValueError: a share outside 0..1 or a negative count, which no drive can have.
+    """
 
     route_completion: float
     """0..1."""
@@ -34,6 +38,16 @@ class Drive:
     """Share of the driven route outside the route's lanes, 0..1."""
     min_speed_shares: tuple[float, ...] = ()
     """For each minimum-speed infraction: the ego's mean speed as a share of the traffic's, below 1."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.route_completion <= 1.0:
+            raise ValueError(f"route completion {self.route_completion} is outside 0..1")
+        if not 0.0 <= self.outside_share <= 1.0:
+            raise ValueError(f"share outside the route's lanes {self.outside_share} is outside 0..1")
+        if self.counts and min(self.counts.values()) < 0:
+            raise ValueError(f"negative count of infractions: {dict(self.counts)}")
+        if not all(share >= 0.0 for share in self.min_speed_shares):
+            raise ValueError(f"negative share of the traffic's speed: {self.min_speed_shares}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +73,19 @@ class ScoreDefinition:
     """Weight of (1 - share) of one minimum-speed infraction; 0 where the definition leaves them out."""
 
     def score(self, drive: Drive) -> Score:
-        """The score of one drive.
-
-        Raises:
-            ValueError: a share outside 0..1 or a negative count, which no drive can have.
-        """
-        _check(drive)
+        """The score of one drive."""
         lacks = [min(max(1.0 - share, 0.0), 1.0) for share in drive.min_speed_shares]
+        # in the order of the table, not of the facts: the last bits of a product depend on it
+        costly = [(weight, drive.counts[kind]) for kind, weight in self.coefficients.items() if kind in drive.counts]
         penalty = 1.0 - drive.outside_share
         match self.combination:
             case Combination.PRODUCT:
-                for kind, factor in self.coefficients.items():
-                    if count := drive.counts.get(kind):
-                        penalty *= factor**count
+                for factor, count in costly:
+                    penalty *= factor**count
                 for lack in lacks:
                     penalty *= 1.0 - self.min_speed_weight * lack
             case Combination.RECIPROCAL:
-                cost = sum(coefficient * drive.counts.get(kind, 0) for kind, coefficient in self.coefficients.items())
+                cost = sum(coefficient * count for coefficient, count in costly)
                 penalty /= 1.0 + cost + self.min_speed_weight * sum(lacks)
         route = 100.0 * drive.route_completion
         return Score(score_route=route, score_penalty=penalty, score_composed=max(route * penalty, 0.0))
@@ -148,17 +158,6 @@ def is_success(ending: Ending, counts: Mapping[Infraction, int]) -> bool:
     return ending is Ending.COMPLETED and not any(n for kind, n in counts.items() if kind is not Infraction.MIN_SPEED)
 
 
-def _check(drive: Drive) -> None:
-    if not 0.0 <= drive.route_completion <= 1.0:
-        raise ValueError(f"route completion {drive.route_completion} is outside 0..1")
-    if not 0.0 <= drive.outside_share <= 1.0:
-        raise ValueError(f"share outside the route's lanes {drive.outside_share} is outside 0..1")
-    if any(n < 0 for n in drive.counts.values()):
-        raise ValueError(f"negative count of infractions: {dict(drive.counts)}")
-    if not all(share >= 0.0 for share in drive.min_speed_shares):
-        raise ValueError(f"negative share of the traffic's speed: {drive.min_speed_shares}")
-
-
 NORMALISED_SCALE = 0.2
 """Of every factor, so that one infraction a kilometre costs much."""
 
@@ -171,9 +170,8 @@ def normalised_driving_score(drive: Drive, route_length_m: float) -> float:
     scores no lower. As there, a drive of 0 km has no rate; it scores 0.
 
     Raises:
-        ValueError: impossible facts, or a route without a length.
+        ValueError: a route without a length.
     """
-    _check(drive)
     if not route_length_m > 0.0:
         raise ValueError(f"a route of {route_length_m} m has no kilometres to count infractions on")
     km = drive.route_completion * route_length_m / 1000.0
@@ -181,7 +179,8 @@ def normalised_driving_score(drive: Drive, route_length_m: float) -> float:
         return 0.0
     penalty = 1.0 - drive.outside_share
     for kind, factor in _FACTORS_2_0.items():
-        penalty *= (NORMALISED_SCALE * factor) ** (drive.counts.get(kind, 0) / km)
+        if count := drive.counts.get(kind):
+            penalty *= (NORMALISED_SCALE * factor) ** (count / km)
     for share in drive.min_speed_shares:
         penalty *= 1.0 - DEFINITIONS["leaderboard_2.0"].min_speed_weight * min(max(1.0 - share, 0.0), 1.0)
     return 100.0 * drive.route_completion * penalty

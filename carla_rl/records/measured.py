@@ -18,8 +18,7 @@ def with_motion(run: Run) -> Run:
 
 
 def _measured(run: Run, episode: EpisodeResult) -> EpisodeResult:
-    path = run.steps_path(episode.episode_id)
-    if episode.motion is not None or not path.exists():
+    if episode.motion is not None or not (path := run.steps_path(episode.episode_id)).exists():
         return episode
     log = read_steps(path)
     if log.episode_id != episode.episode_id or log.ending is not episode.ending:

@@ -1,11 +1,13 @@
 """The golden vectors are worked out from the published formulas (scoring-and-controllers.md, section 1.1)."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carla_rl.errors import UsageError
-from carla_rl.metrics.scores import DEFINITIONS, Drive, definition, is_success, status
+from carla_rl.metrics.scores import DEFINITIONS, Drive, definition, is_success, normalised_driving_score, status
 from carla_rl.types import Ending, Infraction
 
 I = Infraction  # noqa: E741
@@ -58,12 +60,21 @@ def test_a_score_stays_in_range_and_never_rises_with_an_infraction(
 
 
 @pytest.mark.parametrize(
-    "drive",
-    [Drive(1.2), Drive(float("nan")), Drive(1.0, {I.RED_LIGHT: -1}), Drive(1.0, outside_share=1.5), Drive(1.0, min_speed_shares=(-0.1,))],
+    "facts",
+    [(1.2,), (float("nan"),), (-0.1,), (1.0, {I.RED_LIGHT: -1}), (1.0, {}, 1.5), (1.0, {}, float("nan")), (1.0, {}, 0.0, (-0.1,))],
 )
-def test_impossible_facts_are_refused(drive: Drive) -> None:
+def test_impossible_facts_are_refused(facts: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError):
-        definition("leaderboard_2.0").score(drive)
+        Drive(*facts)
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_the_order_of_the_facts_and_zeros_among_them_change_no_bit(name: str) -> None:
+    counts = {I.STOP_SIGN: 3, I.COLLISION_STATIC: 1, I.RED_LIGHT: 2, I.COLLISION_PEDESTRIAN: 1, I.YIELD_EMERGENCY: 2}
+    every = {kind: counts.get(kind, 0) for kind in reversed(Infraction)}
+    one, other = Drive(0.7, counts, 0.013), Drive(0.7, every, 0.013)
+    assert DEFINITIONS[name].score(one) == DEFINITIONS[name].score(other)
+    assert normalised_driving_score(one, 400.0) == normalised_driving_score(other, 400.0)
 
 
 def test_an_unknown_definition_names_the_known_ones() -> None:
