@@ -26,17 +26,17 @@ CONTROL_BYTES = 5 * PEDALS + SWITCHES + 1
 
 
 @rule
-def whole(data: NDArray[np.uint8], at: int) -> tuple[np.int64, int]:
+def whole(data: NDArray[np.uint8], at: int) -> tuple[int, int]:
     """A number of up to 32 bits that is not negative, and its length in bytes; the length is 0 where there is none."""
     # signed: an unsigned number and -1 would make a float
     head = np.int64(data[at])
     if head < 0x80:
-        return head, 1
+        return int(head), 1
     length = 2 if head == 0xCC else 3 if head == 0xCD else 5 if head == 0xCE else 0
     number = np.int64(0)
     for k in range(1, length):
         number = number << 8 | np.int64(data[at + k])
-    return number, length
+    return int(number), length
 
 
 @rule
