@@ -28,8 +28,11 @@ class Attempts:
         return self._waiting.popleft()
 
     def lose(self, loss: Loss) -> None:
-        """An attempt was void."""
+        """An attempt was void; one that never began does not count, and is the next to be driven."""
         name = loss.episode.episode_id
+        if not loss.begun:
+            self._waiting.appendleft(loss.episode)
+            return
         reasons = self._reasons.setdefault(name, [])
         # the lines after the first are the end of a server's log
         reasons.append(loss.reason.splitlines()[0])

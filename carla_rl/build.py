@@ -97,9 +97,15 @@ def make_simulator(name: str, num_envs: int, needs: Needs, networks: Callable[[s
 
 
 def make_carla_simulator(
-    servers: Sequence[CarlaServer], needs: Needs, networks: Callable[[str], RoadNetwork], *, timeout_s: float, restart_every: int = 0
+    servers: Sequence[CarlaServer],
+    needs: Needs,
+    networks: Callable[[str], RoadNetwork],
+    *,
+    timeout_s: float,
+    restart_every: int = 0,
+    most_memory_gb: float = 0.0,
 ) -> Simulator:
-    """CARLA on servers, one env each; see `carla_rl.carla_sim.simulator.CarlaSimulator`.
+    """CARLA on servers, one env each; see `carla_rl.carla_sim.simulator.CarlaSimulator`, also for the options.
 
     Raises:
         UsageError: CARLA's client is not installed, or a server cannot be used.
@@ -110,7 +116,8 @@ def make_carla_simulator(
             "CARLA's client is not installed: pip install 'carla-rl[carla]' (CPython 3.11 or 3.12 on Linux x86-64 or Windows), or choose "
             "--simulator toy"
         )
-    return cast(Simulator, _load(CARLA_SIMULATOR)(servers, needs, networks, timeout_s=timeout_s, restart_every=restart_every))
+    make = _load(CARLA_SIMULATOR)
+    return cast(Simulator, make(servers, needs, networks, timeout_s=timeout_s, restart_every=restart_every, most_memory_gb=most_memory_gb))
 
 
 def make_policy(policy: str | None, checkpoint: Path | None, sft: Path | None) -> Policy:

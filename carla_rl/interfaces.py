@@ -35,7 +35,13 @@ class EnvsLost(Exception):
     """Worlds died during a step, as when a server crashes: no ending of an episode, and nobody's infraction."""
 
     def __init__(
-        self, envs: Sequence[int], step: Step, *, reasons: Mapping[int, str] | None = None, hopeless: Collection[int] = ()
+        self,
+        envs: Sequence[int],
+        step: Step,
+        *,
+        reasons: Mapping[int, str] | None = None,
+        hopeless: Collection[int] = (),
+        gone: Collection[int] = (),
     ) -> None:
         """Tell which, and why.
 
@@ -44,6 +50,7 @@ class EnvsLost(Exception):
             step: the state of all N envs after the tick; the rows of the lost ones hold the last that is known of them.
             reasons: what is known of why, by env, for people.
             hopeless: envs whose episode cannot be played here, however often it is tried.
+            gone: envs that could not be brought back to begin their episode, nor will be: there is one env less.
         """
         self.reasons = dict(reasons or {})
         told = "; ".join(f"env {env}: {self.reasons[env]}" if env in self.reasons else f"env {env}" for env in envs)
@@ -51,6 +58,7 @@ class EnvsLost(Exception):
         self.envs = tuple(envs)
         self.step = step
         self.hopeless = frozenset(hopeless)
+        self.gone = frozenset(gone)
 
 
 class Simulator(Protocol):

@@ -14,7 +14,7 @@ from carla_rl.errors import RunFailure
 from carla_rl.geometry import carry
 from carla_rl.interfaces import Controller, EnvsLost, Policy, Simulator
 from carla_rl.scenario.model import Episode
-from carla_rl.types import TICK_S, Bools, Control, Ego, Ending, Event, Ints, Observation, Plan, Scene, Step
+from carla_rl.types import TICK_S, Bools, Control, Ego, Ending, Event, Observation, Plan, Scene, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Loss:
     """What is known of why, for people."""
     hopeless: bool
     """Whether the simulator cannot play the episode at all, however often it is tried."""
+    begun: bool = True
+    """Whether it was the episode's world; else its env is gone for good and the episode waits for another one."""
 
 
 class ClosedLoop:
@@ -93,7 +95,7 @@ class ClosedLoop:
         """Every env begins an episode of the source; with `halfway` it goes on there, simulator and controller having been brought back.
 
         An env whose world dies goes on with the next episode after `on_lost` was told, which may have put the lost one back into the
-        source; without `on_lost` that ends the run.
+        source; without `on_lost` that ends the run. An env that is gone for good rests, and the others take what it would have driven.
         """
         self._simulator = simulator
         self._controller = controller
@@ -102,9 +104,11 @@ class ClosedLoop:
         self._keep_scenes = keep_scenes
         self._on_lost = on_lost
         self._episodes: list[Episode | None] = list(halfway.episodes) if halfway else [None] * simulator.num_envs
+        self._gone: Bools = np.zeros(simulator.num_envs, np.bool_)
+        """(N,) envs that nothing brings back."""
         self.started: Bools = halfway.started.copy() if halfway else np.zeros(simulator.num_envs, np.bool_)
         """(N,) envs whose next decision is the first of an episode."""
-        self._step = halfway.step if halfway else self._refill(np.arange(simulator.num_envs), None)
+        self._step = halfway.step if halfway else self._refill(None)
         self.observation: Observation | None = self._observe() if self.active.any() else None
         """What all envs see now; None once there is nothing left to drive."""
 
@@ -160,7 +164,9 @@ class ClosedLoop:
             events={int(env): self._simulator.events(int(env)) for env in np.flatnonzero(ended)},
             scene=scene,
         )
-        self._step = self._refill(np.flatnonzero(ended | lost), after)
+        for env in np.flatnonzero(ended | lost):
+            self._episodes[env] = None
+        self._step = self._refill(after)
         self.observation = self._observe() if self.active.any() else None
         return decision
 
@@ -207,7 +213,8 @@ class ClosedLoop:
             ) from loss
         for env in loss.envs:
             if (episode := self._episodes[env]) is not None:
-                self._on_lost(Loss(episode, loss.reasons.get(env, "its world was lost"), env in loss.hopeless))
+                reason = loss.reasons.get(env, "its world was lost")
+                self._on_lost(Loss(episode, reason, env in loss.hopeless, begun=env not in loss.gone))
 
     def _named(self, envs: Sequence[int]) -> str:
         """The episodes of the envs, for messages."""
@@ -229,16 +236,20 @@ class ClosedLoop:
                 if (episode := self._episodes[env]) is not None and (lost is None or not lost[env]):
                     raise RunFailure(f"episode {episode.episode_id}: the simulator {verb} a {name} that is not a finite number")
 
-    def _refill(self, envs: Ints, step: Step | None) -> Step:
-        """Start the next episodes in `envs`, as far as the source goes. Where a world cannot be brought up the one after that is taken."""
+    def _refill(self, step: Step | None) -> Step:
+        """Start the next episodes in the envs that have none, as far as the source goes; where a world cannot be brought up, the one after.
+
+        Raises:
+            RunFailure: no env is left.
+        """
         self.started = np.zeros(self._simulator.num_envs, np.bool_)
         while True:
             fresh: dict[int, Episode] = {}
-            for env in map(int, envs):
-                episode = self._episodes[env] = next(self._source, None)
-                self.started[env] = episode is not None
-                if episode is not None:
-                    fresh[env] = episode
+            for env in np.flatnonzero(~self._gone & ~self.active):
+                if (episode := next(self._source, None)) is None:
+                    break
+                self._episodes[env], self.started[env] = episode, True
+                fresh[int(env)] = episode
             if not fresh and step is not None:
                 return step
             if fresh:
@@ -247,7 +258,13 @@ class ClosedLoop:
                 return self._simulator.reset(np.fromiter(fresh, np.int64), list(fresh.values()))
             except EnvsLost as loss:
                 self._lose(loss)
-                step, envs = loss.step, np.array(loss.envs, np.int64)
+                self._gone[list(loss.gone)] = True
+                for lost in loss.envs:
+                    self._episodes[lost], self.started[lost] = None, False
+                if self._gone.all():
+                    reasons = "; ".join(loss.reasons[env] for env in loss.envs if env in loss.reasons)
+                    raise RunFailure(f"no world is left to drive in: {reasons}") from loss
+                step = loss.step
 
 
 def rollout(loop: ClosedLoop, policy: Policy) -> Iterator[Decision]:

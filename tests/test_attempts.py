@@ -50,3 +50,13 @@ def test_what_cannot_be_played_is_tried_once() -> None:
     attempts.lose(loss(a, "no such map", hopeless=True))
     assert names(attempts) == []
     assert attempts.quarantined == {"a": ("no such map",)}
+
+
+def test_an_episode_that_never_began_is_the_next_and_has_used_up_no_attempt() -> None:
+    a, b = Named("a"), Named("b")
+    attempts = Attempts(cast(Any, [a, b]), 1)
+    next(attempts)
+    attempts.lose(Loss(cast(Episode, a), "its server is gone", False, begun=False))
+    assert names(attempts) == ["a", "b"]
+    assert attempts.void("a") == ()
+    assert attempts.quarantined == {}

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from carla_rl.attempts import Attempts
 from carla_rl.errors import RunFailure
 from carla_rl.interfaces import EnvsLost
 from carla_rl.loop import ClosedLoop, Decision, rollout
@@ -258,4 +259,53 @@ def test_an_env_whose_world_dies_goes_on_with_the_next_episode() -> None:
 def test_a_lost_world_ends_a_run_that_cannot_do_without_it() -> None:
     loop = ClosedLoop(cast(Any, Fragile(2)), Watcher(), iter([episode(8), episode(6)]), ticks_per_decision=2)
     with pytest.raises(RunFailure, match=r"lost the worlds of episode line#6; what was finished is kept"):
+        list(rollout(loop, cast(Any, Straight())))
+
+
+class Shrinking(Counter):
+    """Env 1 cannot be brought back for a second episode, and env 0 not for a third where `last` is set."""
+
+    def __init__(self, num_envs: int, last: bool = False) -> None:
+        super().__init__(num_envs)
+        self.begun, self.last = [0] * num_envs, last
+
+    def reset(self, envs: Ints, episodes: Sequence[Episode]) -> Step:
+        gone = {int(env) for env in envs if self.begun[env] >= (2 if env == 0 and self.last else 1 if env == 1 else 99)}
+        for env in envs:
+            self.begun[env] += 1
+        kept = [row for row, env in enumerate(envs) if int(env) not in gone]
+        state = super().reset(envs[kept], [episodes[row] for row in kept])
+        for env in gone:
+            self.driving[env] = None
+        if gone:
+            raise EnvsLost(sorted(gone), state, reasons=dict.fromkeys(gone, "no server answers"), gone=gone)
+        return state
+
+
+def test_an_env_that_is_gone_for_good_rests_and_the_others_drive_what_is_left() -> None:
+    source = Attempts([episode(4), episode(2), episode(6), episode(8)], 1)
+    loop = ClosedLoop(cast(Any, Shrinking(2)), Watcher(), source, ticks_per_decision=2, on_lost=source.lose)
+    decisions = list(rollout(loop, cast(Any, Straight())))
+    driven = [decision.episodes[env].repetition for decision in decisions for env in decision.events]  # type: ignore[union-attr]
+    # the one that env 1 could not begin goes before the rest, in env 0
+    assert driven == [2, 4, 6, 8]
+    assert all(decision.episodes[1] is None for decision in decisions[1:])
+    assert source.quarantined == {}
+
+
+def test_an_env_at_rest_takes_what_another_could_not_begin() -> None:
+    source = Attempts([episode(2), episode(4), episode(6)], 1)
+    simulator = Shrinking(3)
+    simulator.begun[0] = 98
+    loop = ClosedLoop(cast(Any, simulator), Watcher(), source, ticks_per_decision=2, on_lost=source.lose)
+    simulator.begun[1], source._waiting = 1, type(source._waiting)([episode(8)])
+    decisions = list(rollout(loop, cast(Any, Straight())))
+    driven = [decision.episodes[env].repetition for decision in decisions for env in decision.events]  # type: ignore[union-attr]
+    assert sorted(driven) == [2, 4, 6, 8]
+
+
+def test_without_any_env_left_the_run_ends_and_says_why() -> None:
+    source = Attempts([episode(2), episode(2), episode(2), episode(2), episode(2)], 1)
+    loop = ClosedLoop(cast(Any, Shrinking(2, last=True)), Watcher(), source, ticks_per_decision=2, on_lost=source.lose)
+    with pytest.raises(RunFailure, match=r"no world is left to drive in: no server answers"):
         list(rollout(loop, cast(Any, Straight())))

@@ -8,7 +8,7 @@ import importlib.util
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,11 +61,14 @@ class CarlaSizes:
     steps: int = 1000
     """Of the agent."""
     servers: tuple[int, ...] = (1, 2)
+    paced_ms: float = 40.0
+    """A tick of the servers in the second series takes this longer and no processor: what a CARLA that renders on a GPU takes."""
+    paced_servers: tuple[int, ...] = (1, 2, 4)
 
     def __post_init__(self) -> None:
         """Raises UsageError where there is nothing to measure, or no client to do it with."""
-        if min(self.ticks, self.repetitions, self.steps, *self.servers) < 1:
-            raise UsageError("--ticks, --repetitions, --steps and --servers must be 1 or more")
+        if min(self.ticks, self.repetitions, self.steps, *self.servers, *self.paced_servers) < 1 or not self.paced_ms > 0.0:
+            raise UsageError("--ticks, --repetitions, --steps, --servers, --paced-ms and --paced-servers must be 1 or more")
         if importlib.util.find_spec("carla") is None:
             raise UsageError("bench carla needs CARLA's client: install it with `pip install 'carla-rl[carla]'`")
 
@@ -84,12 +87,9 @@ def bench_carla(sizes: CarlaSizes, tell: Callable[[str], None]) -> dict[str, Any
     tell("the bare client")
     with serving("toy")("--map", TOWN) as server:
         bare = summary([sizes.ticks / one for one in run_loop(server.port, BARE, sizes.ticks, sizes.repetitions)])
-    loops = {}
-    for count in sizes.servers:
-        tell(f"the closed loop on {count} {'server' if count == 1 else 'servers'}")
-        loops[str(count)] = summary(list(_rates(policy, count, sizes))).to_json("ticks_per_s")
+    loops = _loops(policy, sizes.servers, sizes, 0.0, tell)
+    paced = _loops(policy, sizes.paced_servers, sizes, sizes.paced_ms, tell)
     tell("the agent's own step")
-    one = loops[str(sizes.servers[0])]["ticks_per_s"] / sizes.servers[0]
     return {
         "benchmark": "carla",
         "machine": describe_machine(),
@@ -97,11 +97,35 @@ def bench_carla(sizes: CarlaSizes, tell: Callable[[str], None]) -> dict[str, Any
         "simulator": "toy-server",
         "bare": bare.to_json("ticks_per_s"),
         "loops": loops,
-        "share_of_bare": one / bare.median,
-        "scaling": {name: row["ticks_per_s"] / (int(name) * one) for name, row in loops.items()},
+        "share_of_bare": _of_one(loops) / bare.median,
+        "scaling": _scaling(loops),
+        "paced": {"tick_ms": sizes.paced_ms, "loops": paced, "scaling": _scaling(paced)},
         "agent_ms": {"object": _step_ms(policy, sizes.steps), "camera": _step_ms(camera, sizes.steps)},
         "aims": AIMS,
     }
+
+
+def _loops(
+    policy: Policy, counts: tuple[int, ...], sizes: CarlaSizes, paced_ms: float, tell: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
+    """The closed loop by number of servers, whose ticks take `paced_ms` longer than they need."""
+    found = {}
+    for count in counts:
+        slow = f" whose ticks take {paced_ms:g} ms longer" if paced_ms else ""
+        tell(f"the closed loop on {count} {'server' if count == 1 else 'servers'}{slow}")
+        found[str(count)] = summary(list(_rates(policy, count, sizes, paced_ms))).to_json("ticks_per_s")
+    return found
+
+
+def _of_one(loops: Mapping[str, Mapping[str, float]]) -> float:
+    """Ticks a second of one server, by the loop with the fewest."""
+    name, row = next(iter(loops.items()))
+    return row["ticks_per_s"] / int(name)
+
+
+def _scaling(loops: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """What N servers give, as a share of N times one."""
+    return {name: row["ticks_per_s"] / (int(name) * _of_one(loops)) for name, row in loops.items()}
 
 
 def _episodes(networks: Networks) -> Iterator[Episode]:
@@ -113,10 +137,11 @@ def _episodes(networks: Networks) -> Iterator[Episode]:
         yield replace(episode, scenario=scenario.model_copy(update={"traffic": traffic, "actors": ()}))
 
 
-def _rates(policy: Policy, count: int, sizes: CarlaSizes) -> Iterator[float]:
+def _rates(policy: Policy, count: int, sizes: CarlaSizes, paced_ms: float) -> Iterator[float]:
     """Ticks a second of all envs together, of each repetition."""
     networks, expert = Networks(), make_expert()
-    launch = make_launch(toy=True, extra=("--map", TOWN))
+    slow = ("--fault", f"slow@tick=1-:{paced_ms:g}ms") if paced_ms else ()
+    launch = make_launch(toy=True, extra=("--map", TOWN, *slow))
     with tempfile.TemporaryDirectory() as folder:
         servers = make_servers(count=count, launch=launch, logs=Path(folder), port=FIRST_PORT)
         simulator = make_carla_simulator(servers, policy.needs.union(expert.needs), networks, timeout_s=60.0)

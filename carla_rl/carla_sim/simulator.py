@@ -4,7 +4,7 @@ The server moves ego and background; routes, criteria, scripts and observations 
 `mirror`). A server that is lost is given up and replaced at the env's next reset where it is ours. Knows no policy, score or file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -46,6 +46,7 @@ class CarlaSimulator:
         networks: gives the road network of a town by its name; raises UsageError for one that it does not know.
         timeout_s: a server that does not answer a call for so long is lost.
         restart_every: a server of ours is replaced after so many episodes, since memory leaks are real; 0: never.
+        most_memory_gb: and between two episodes once it holds more than this; 0: whatever it holds.
 
     Raises:
         UsageError: no server, servers of different kinds, a server of another version than the client.
@@ -60,10 +61,11 @@ class CarlaSimulator:
         *,
         timeout_s: float = TIMEOUT_S,
         restart_every: int = 0,
+        most_memory_gb: float = 0.0,
     ) -> None:
         self._fleet = Fleet(len(servers), needs, networks, Threads(1))
         self.num_envs = len(servers)
-        self._needs, self._restart_every = needs, restart_every
+        self._needs, self._restart_every, self._most_memory_gb = needs, restart_every, most_memory_gb
         self._envs = [Env(number, server, self._fleet, needs, timeout_s) for number, server in enumerate(servers)]
         self._driven = [0] * len(servers)
         """Episodes that each server has begun since it was started."""
@@ -110,8 +112,7 @@ class CarlaSimulator:
         """See `carla_rl.interfaces.Simulator.reset`. Lost worlds are brought back here first.
 
         Raises:
-            EnvsLost: worlds died, or cannot play their episode; the others have begun theirs.
-            RunFailure: a server that was lost cannot be brought back.
+            EnvsLost: worlds died, cannot be brought back, or cannot play their episode; the others have begun theirs.
             UsageError, ValueError: as `Fleet.open`.
         """
         fleet = self._fleet
@@ -119,6 +120,7 @@ class CarlaSimulator:
         chosen = {int(env): episode for env, episode in zip(envs, episodes, strict=True)}
         lost: dict[int, str] = {}
         hopeless: set[int] = set()
+        gone: set[int] = set()
         for env in chosen:
             self._renew(env)
 
@@ -133,6 +135,10 @@ class CarlaSimulator:
             except WorldLost as loss:
                 lost[number] = self._envs[number].lose(str(loss), server=loss.server)
                 self._driven[number] = 0
+            except (RunFailure, UsageError) as failure:
+                # what answers there now, if anything, is no server to go on with
+                lost[number] = self._envs[number].lose(str(failure), server=False)
+                gone.add(number)
 
         for env in chosen:
             attempt(env, lambda one: one.reconnect(self._made_by))
@@ -143,7 +149,7 @@ class CarlaSimulator:
         for env in chosen:
             attempt(env, Env.started)
             self._driven[env] += 1
-        return self._told(lost, hopeless)
+        return self._told(lost, hopeless, gone)
 
     def step(self, control: Control) -> Step:
         """See `carla_rl.interfaces.Simulator.step`.
@@ -214,16 +220,21 @@ class CarlaSimulator:
             raise RunFailure(f"server {env.server.name}: {env.lose(str(loss), server=loss.server)}") from None
 
     def _renew(self, env: int) -> None:
-        """Replace a server that has had its share of episodes."""
+        """Replace a server that has had its share of episodes or of memory."""
+        reason = ""
         if self._restart_every and self._driven[env] >= self._restart_every:
-            self._envs[env].lose(f"it has had {self._driven[env]} episodes", server=True)
+            reason = f"it has had {self._driven[env]} episodes"
+        elif self._most_memory_gb and (held := self._envs[env].server.memory_gb()) > self._most_memory_gb:
+            reason = f"it holds {held:.1f} GB, and {self._most_memory_gb:g} GB are allowed"
+        if reason and self._driven[env]:
+            self._envs[env].lose(reason, server=True)
             self._driven[env] = 0
 
-    def _told(self, lost: dict[int, str], hopeless: set[int]) -> Step:
+    def _told(self, lost: dict[int, str], hopeless: set[int], gone: Collection[int] = ()) -> Step:
         """The state of all envs; raises EnvsLost where worlds were lost."""
         for env in lost:
             self._fleet.worlds.world["driving"][env] = False
         step = self._fleet.step()
         if lost:
-            raise EnvsLost(sorted(lost), step, reasons=lost, hopeless=hopeless)
+            raise EnvsLost(sorted(lost), step, reasons=lost, hopeless=hopeless, gone=gone)
         return step

@@ -1,13 +1,21 @@
 """From options about CARLA servers to servers, and from servers to a simulator. Other simulators take none of them."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
+from inspect import Parameter
 from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
 
 from carla_rl.build import Networks, make_carla_simulator
+from carla_rl.cli import options_servers
 from carla_rl.cli.console import stderr
 from carla_rl.errors import UsageError
 from carla_rl.interfaces import Simulator
+from carla_rl.loop import Loss
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.servers.choose import installed_client, make_launch, make_servers
 from carla_rl.servers.interface import CarlaServer
@@ -19,6 +27,23 @@ CARLA = "carla"
 """The simulator's name on the command line."""
 TIMEOUT_S = 60.0
 DEFAULT_PORT = 2000
+SERVER_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "carla": (options_servers.Carla, None),
+    "servers": (options_servers.Servers, None),
+    "gpus": (options_servers.Gpus, None),
+    "docker": (options_servers.Docker, None),
+    "binary": (options_servers.Binary, None),
+    "apptainer": (options_servers.Apptainer, None),
+    "toy_server": (options_servers.ToyServer, False),
+    "restart_every": (options_servers.RestartEvery, None),
+    "server_memory": (options_servers.ServerMemory, None),
+    "server_port": (options_servers.ServerPort, FIRST),
+    "quality": (options_servers.ServerQuality, Quality.EPIC),
+    "carla_timeout": (options_servers.CarlaTimeout, TIMEOUT_S),
+}
+"""The options by parameter, and their defaults. None of them changes what is driven."""
+TAKES = "chosen"
+"""The parameter by which a command gets what they say."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +56,14 @@ class CarlaOptions:
     gpus: str | None = None
     launch: Launch | None = None
     restart_every: int = 0
+    memory_gb: float = 0.0
     port: int = FIRST
     timeout_s: float = TIMEOUT_S
 
     @property
     def given(self) -> bool:
         """Whether anything was said about servers."""
-        return bool(self.running or self.launch or self.count or self.gpus or self.restart_every)
+        return bool(self.running or self.launch or self.count or self.gpus or self.restart_every or self.memory_gb)
 
     @property
     def envs(self) -> int:
@@ -95,6 +121,7 @@ def carla_options(
     apptainer: str | None,
     toy_server: bool,
     restart_every: int | None,
+    server_memory: float | None = None,
     server_port: int,
     quality: Quality,
     timeout_s: float,
@@ -106,11 +133,32 @@ def carla_options(
     """
     # without pictures nothing is rendered, which the simulator tells each server; a server that cannot render at all is the user's choice
     launch = make_launch(docker=docker, binary=binary, apptainer=apptainer, toy=toy_server, quality=quality)
-    if restart_every and launch is None:
-        raise UsageError(
-            "--restart-every is for servers that are started here (--docker, --binary, --apptainer, --toy-server); leave it out"
-        )
-    return CarlaOptions(tuple(carla or ()), servers, gpus, launch, restart_every or 0, server_port, timeout_s)
+    if launch is None and (restart_every or server_memory):
+        option = "--restart-every" if restart_every else "--server-memory"
+        raise UsageError(f"{option} is for servers that are started here (--docker, --binary, --apptainer, --toy-server); leave it out")
+    if server_memory and launch is not None and launch.kind is Kind.DOCKER:
+        raise UsageError("--server-memory: what a container holds is not seen from here; give --restart-every K instead")
+    return CarlaOptions(tuple(carla or ()), servers, gpus, launch, restart_every or 0, server_memory or 0.0, server_port, timeout_s)
+
+
+def with_servers(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with these options; its own parameter `chosen` gets them as `CarlaOptions`.
+
+    Where they contradict each other the command is not begun, and UsageError says so.
+    """
+    theirs = [Parameter(name, Parameter.KEYWORD_ONLY, default=value, annotation=kind) for name, (kind, value) in SERVER_OPTIONS.items()]
+    signature = inspect.signature(command)
+    mine = [parameter for parameter in signature.parameters.values() if parameter.name != TAKES]
+
+    @wraps(command)
+    def run(**told: Any) -> None:
+        servers = {name: told.pop(name) for name in SERVER_OPTIONS}
+        command(**told, chosen=carla_options(timeout_s=servers.pop("carla_timeout"), **servers))
+
+    # typer reads both
+    run.__signature__ = signature.replace(parameters=[*(p.replace(kind=Parameter.KEYWORD_ONLY) for p in mine), *theirs])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in run.__signature__.parameters.values()}  # type: ignore[attr-defined]
+    return run
 
 
 def check_envs(simulator: str, num_envs: int | None, chosen: CarlaOptions) -> None:
@@ -120,6 +168,12 @@ def check_envs(simulator: str, num_envs: int | None, chosen: CarlaOptions) -> No
             f"--num-envs {num_envs}: on CARLA there is one env a server, and {chosen.envs} are used; leave it out and give --servers N "
             "with a way to start them, or --carla HOST:PORT several times"
         )
+
+
+def tell_loss(loss: Loss) -> None:
+    """Say on standard error that an attempt at an episode is void, or that a server is gone for good."""
+    what = f"{loss.episode.episode_id} is void" if loss.begun else f"one server less, and {loss.episode.episode_id} waits for another"
+    stderr.print(f"[yellow]{escape(what)}: {escape(loss.reason)}[/]", highlight=False, soft_wrap=True)
 
 
 def make_carla(
@@ -135,7 +189,14 @@ def make_carla(
     servers = chosen.servers(logs)
     started = "starting" if chosen.launch else "reaching"
     with stderr.status(f"{started} {len(servers)} {'server' if len(servers) == 1 else 'servers'}"):
-        return make_carla_simulator(servers, needs, networks, timeout_s=options.timeout_s, restart_every=options.restart_every)
+        return make_carla_simulator(
+            servers,
+            needs,
+            networks,
+            timeout_s=options.timeout_s,
+            restart_every=options.restart_every,
+            most_memory_gb=options.memory_gb,
+        )
 
 
 def map_files(networks: Networks, towns: Sequence[str]) -> list[Path]:

@@ -122,12 +122,19 @@ def carla(
     repetitions: Annotated[int, typer.Option("--repetitions", min=1, max=1000, help="Of each loop.")] = 3,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Of the agent alone.")] = 1000,
     servers: Annotated[list[int] | None, typer.Option("--servers", min=1, max=64, help="May be repeated. Left out: 1 and 2.")] = None,
+    paced_ms: Annotated[
+        float,
+        typer.Option("--paced-ms", min=1.0, max=1000.0, help="Also on servers whose ticks take this longer, as those of one that renders."),
+    ] = 40.0,
+    paced_servers: Annotated[
+        list[int] | None, typer.Option("--paced-servers", min=1, max=64, help="How many of these. Left out: 1, 2 and 4.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """The closed loop on CARLA against the bare client, the agent's own step, several servers; on the CARLA-compatible server."""
     from carla_rl.bench.carla import CarlaSizes, bench_carla
 
-    found = bench_carla(CarlaSizes(ticks, repetitions, steps, tuple(servers or (1, 2))), _tell)
+    found = bench_carla(CarlaSizes(ticks, repetitions, steps, tuple(servers or (1, 2)), paced_ms, tuple(paced_servers or (1, 2, 4))), _tell)
     _print(found, carla_tables(found), json)
 
 

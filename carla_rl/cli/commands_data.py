@@ -13,8 +13,8 @@ from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER
 from carla_rl.build import fitting_controller, make_policy
-from carla_rl.cli import options, options_servers
-from carla_rl.cli.carla import TIMEOUT_S, carla_options
+from carla_rl.cli import options
+from carla_rl.cli.carla import CarlaOptions, with_servers
 from carla_rl.cli.console import print_json, progress, stdout
 from carla_rl.cli.setup import Bank, make_bank
 from carla_rl.cli.tables import number, offline_table, percent
@@ -30,12 +30,11 @@ from carla_rl.records.dataset import load_samples
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.episode_files import EpisodeRecorder
 from carla_rl.scenario.model import Episode
-from carla_rl.servers.launch import Quality
-from carla_rl.servers.ports import FIRST
 from carla_rl.sft import EpochReport, SftConfig, samples_needs, train_sft
 from carla_rl.types import Needs
 
 
+@with_servers
 def record(
     suite: options.Suite,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder; gets one folder an episode.")],
@@ -56,18 +55,9 @@ def record(
     skip_unsupported: options.SkipUnsupported = False,
     maps: options.Maps = None,
     num_envs: options.NumEnvs = 32,
-    carla: options_servers.Carla = None,
-    servers: options_servers.Servers = None,
-    gpus: options_servers.Gpus = None,
-    docker: options_servers.Docker = None,
-    binary: options_servers.Binary = None,
-    apptainer: options_servers.Apptainer = None,
-    toy_server: options_servers.ToyServer = False,
-    restart_every: options_servers.RestartEvery = None,
-    server_port: options_servers.ServerPort = FIRST,
-    quality: options_servers.ServerQuality = Quality.EPIC,
-    carla_timeout: options_servers.CarlaTimeout = TIMEOUT_S,
     json: options.Json = False,
+    *,
+    chosen: CarlaOptions,
 ) -> None:
     """Let the expert drive and record what it sees and plans, as episodes that the SFT stage reads.
 
@@ -76,19 +66,6 @@ def record(
     """
     driver = make_policy(policy, None, None)
     cameras = tuple(camera_spec(name, "--camera") for name in camera or ())
-    chosen = carla_options(
-        carla=carla,
-        servers=servers,
-        gpus=gpus,
-        docker=docker,
-        binary=binary,
-        apptainer=apptainer,
-        toy_server=toy_server,
-        restart_every=restart_every,
-        server_port=server_port,
-        quality=quality,
-        timeout_s=carla_timeout,
-    )
     bank = make_bank(
         simulator,
         suite,

@@ -11,8 +11,8 @@ from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent, read_agent
 from carla_rl.attempts import ATTEMPTS
-from carla_rl.cli import options, options_servers
-from carla_rl.cli.carla import TIMEOUT_S, CarlaOptions, carla_options, check_envs
+from carla_rl.cli import options
+from carla_rl.cli.carla import SERVER_OPTIONS, CarlaOptions, check_envs, tell_loss, with_servers
 from carla_rl.cli.console import print_json, progress, stderr, stdout
 from carla_rl.cli.dry_run import rehearse
 from carla_rl.cli.evaluation import EvaluationRequest, StoppedEvaluation, protocol_of, read_stopped_evaluation
@@ -20,18 +20,17 @@ from carla_rl.cli.setup import Drive, make_drive
 from carla_rl.cli.tables import evaluation_table, infraction_lines
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.evaluate import drive
-from carla_rl.loop import Loss
 from carla_rl.records.lock import sole_writer
 from carla_rl.records.run import EVALUATION, RunDirectory, reopen_run, start_run
-from carla_rl.servers.launch import Quality
-from carla_rl.servers.ports import FIRST
+from carla_rl.scenario.variation import Variation
 
 NUM_ENVS = 32
 """Worlds of a simulator that has them for nothing."""
-BESIDE_RESUME = ("resume", "num_envs", "threads", "attempts", "json", "dry_run", *options_servers.NAMES)
+BESIDE_RESUME = ("resume", "num_envs", "threads", "attempts", "json", "dry_run", *SERVER_OPTIONS)
 """Options that may be given beside it: none of them changes a number."""
 
 
+@with_servers
 def evaluate(
     context: typer.Context,
     suite: options.OptionalSuite = None,
@@ -46,6 +45,9 @@ def evaluate(
     decision_ticks: options.DecisionTicks = DECISION_TICKS,
     routes: options.Routes = None,
     repetitions: options.Repetitions = 1,
+    vehicles: options.Vehicles = None,
+    pedestrians: options.Pedestrians = None,
+    lights: options.Lights = None,
     skip_unsupported: options.SkipUnsupported = False,
     maps: options.Maps = None,
     num_envs: Annotated[
@@ -66,21 +68,12 @@ def evaluate(
         typer.Option("--resume", metavar="RUN_DIR", help="Drive what is missing of this run, as it was told; only servers may be others."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be driven and started, and end.")] = False,
-    carla: options_servers.Carla = None,
-    servers: options_servers.Servers = None,
-    gpus: options_servers.Gpus = None,
-    docker: options_servers.Docker = None,
-    binary: options_servers.Binary = None,
-    apptainer: options_servers.Apptainer = None,
-    toy_server: options_servers.ToyServer = False,
-    restart_every: options_servers.RestartEvery = None,
-    server_port: options_servers.ServerPort = FIRST,
-    quality: options_servers.ServerQuality = Quality.EPIC,
-    carla_timeout: options_servers.CarlaTimeout = TIMEOUT_S,
     threads: options.Threads = 1,
     out: options.Out = Path("out"),
     run_id: options.RunId = None,
     json: options.Json = False,
+    *,
+    chosen: CarlaOptions,
 ) -> None:
     """Drive a suite in closed loop and measure: driving score, route completion, infractions, ADE/FDE against the expert.
 
@@ -108,23 +101,11 @@ def evaluate(
             routes=routes,
             maps=tuple(maps or ()),
             agent=driver,
+            variation=Variation(vehicles=vehicles, pedestrians=pedestrians, lights=lights),
             repetitions=repetitions,
             skip_unsupported=skip_unsupported,
             steps=steps,
         )
-    chosen = carla_options(
-        carla=carla,
-        servers=servers,
-        gpus=gpus,
-        docker=docker,
-        binary=binary,
-        apptainer=apptainer,
-        toy_server=toy_server,
-        restart_every=restart_every,
-        server_port=server_port,
-        quality=quality,
-        timeout_s=carla_timeout,
-    )
     check_envs(request.simulator, num_envs, chosen)
     if dry_run:
         rehearse(request, chosen, num_envs or NUM_ENVS, resumed=stopped, json=json)
@@ -160,6 +141,7 @@ def ready_for(request: EvaluationRequest, chosen: CarlaOptions, num_envs: int, *
         maps=request.maps,
         num_envs=num_envs,
         threads=threads,
+        variation=request.variation,
         repetitions=request.repetitions,
         skip_unsupported=request.skip_unsupported,
         carla=chosen,
@@ -229,7 +211,7 @@ def resume_evaluation(ready: Drive, stopped: StoppedEvaluation, *, attempts: int
         # read once more: another process may have driven on while everything was built
         stopped = read_stopped_evaluation(stopped.run.path)
         stopped.check(ready)
-        missing, run = stopped.missing(ready), stopped.run
+        missing, run = stopped.missing(ready.bank.episodes), stopped.run
         stderr.print(f"[dim]{len(run.episodes)} episodes of {run.run_id} are there, {len(missing)} are missing[/]", highlight=False)
         facts = {name: run.environment[name] for name in ("simulator", "suite", "policy", "protocol", "code")}
         started = reopen_run(run.path, facts, run.environment.get("git", {}))
@@ -238,14 +220,10 @@ def resume_evaluation(ready: Drive, stopped: StoppedEvaluation, *, attempts: int
 
 def _drive(ready: Drive, run: RunDirectory, episodes: tuple[Any, ...], *, steps: bool, attempts: int) -> tuple[dict[str, Any], Path]:
     done, score, before = 0, 0.0, run.finished
-
-    def void(loss: Loss) -> None:
-        stderr.print(f"[yellow]{escape(loss.episode.episode_id)} is void: {escape(loss.reason)}[/]", highlight=False, soft_wrap=True)
-
     try:
         with run, progress() as bar:
             task = bar.add_task(f"driving {ready.bank.suite.name}", total=len(episodes), note="")
-            for result in drive(ready.parts, episodes, run, keep_steps=steps, attempts=attempts, on_void=void):
+            for result in drive(ready.parts, episodes, run, keep_steps=steps, attempts=attempts, on_void=tell_loss):
                 done += 1
                 score += result.driving_score
                 bar.update(task, advance=1, note=f"driving score so far {score / done:.1f}")

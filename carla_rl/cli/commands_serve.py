@@ -30,10 +30,14 @@ def serve(
         str | None, typer.Option("--suite", metavar="NAME|FILE", help="Its episodes can be loaded like maps: the client drives the hero.")
     ] = None,
     episode: Annotated[str | None, typer.Option("--episode", metavar="ID", help="The scenario of the suite that is loaded first.")] = None,
+    client: Annotated[
+        str, typer.Option("--client", metavar="VERSION", help="Of the client that is to connect: 0.9.16 or 0.9.15.")
+    ] = "0.9.16",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise of sensors.")] = 0,
     speed: Annotated[
         Speed, typer.Option("--speed", help="Clock of asynchronous mode; synchronous mode is as fast as the client.")
     ] = Speed.REAL,
+    buildings: Annotated[bool, typer.Option("--buildings/--no-buildings", help="Whether sensors see buildings beside the roads.")] = True,
     recordings: Annotated[str, typer.Option("--recordings", metavar="DIR", help="Where clients may write and read recordings.")] = ".",
     faults: Annotated[
         list[str] | None,
@@ -41,7 +45,7 @@ def serve(
     ] = None,
     log_rpc: Annotated[bool, typer.Option("--log-rpc", help="Print every call to standard error.")] = False,
 ) -> None:
-    """Serve the toy simulator to CARLA's own client: a script for CARLA 0.9.16 connects to it as to CARLA, without a GPU.
+    """Serve the toy simulator to CARLA's own client: a script for CARLA 0.9.16 (or 0.9.15) connects to it as to CARLA, without a GPU.
 
     It is a toy: cars move by a kinematic model, and nothing of it is CARLA's physics or picture.
     """
@@ -55,6 +59,8 @@ def serve(
         episode=episode,
         seed=seed,
         speed=speed.value,
+        version=client,
+        buildings=buildings,
         recordings=recordings,
         faults=tuple(faults or ()),
         log_rpc=log_rpc,

@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER, Agent
-from carla_rl.cli import options, options_servers
-from carla_rl.cli.carla import CARLA, TIMEOUT_S, CarlaOptions, carla_options, check_envs
+from carla_rl.cli import options
+from carla_rl.cli.carla import CARLA, SERVER_OPTIONS, CarlaOptions, check_envs, with_servers
 from carla_rl.cli.console import print_json, stderr, stdout
 from carla_rl.cli.heads import FILE, headline, prepare_warm_start, sentence, show_warm_start
 from carla_rl.cli.stopped import Stopped, read_stopped
@@ -20,14 +20,13 @@ from carla_rl.errors import UsageError
 from carla_rl.records.atomic import write_json
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.run import TRAINING, start_run
-from carla_rl.servers.launch import Quality
-from carla_rl.servers.ports import FIRST
 from carla_rl.train import CHECKPOINTS, TrainConfig, Training
 
-BESIDE_RESUME = ("resume", "threads", "json", *options_servers.NAMES)
+BESIDE_RESUME = ("resume", "threads", "json", *SERVER_OPTIONS)
 """Options that may be given beside it."""
 
 
+@with_servers
 def train(
     context: typer.Context,
     sft: Annotated[
@@ -78,18 +77,9 @@ def train(
             help="Go on with a training that was stopped or killed, bit for bit. Its config.json says all else.",
         ),
     ] = None,
-    carla: options_servers.Carla = None,
-    servers: options_servers.Servers = None,
-    gpus: options_servers.Gpus = None,
-    docker: options_servers.Docker = None,
-    binary: options_servers.Binary = None,
-    apptainer: options_servers.Apptainer = None,
-    toy_server: options_servers.ToyServer = False,
-    restart_every: options_servers.RestartEvery = None,
-    server_port: options_servers.ServerPort = FIRST,
-    quality: options_servers.ServerQuality = Quality.EPIC,
-    carla_timeout: options_servers.CarlaTimeout = TIMEOUT_S,
     json: options.Json = False,
+    *,
+    chosen: CarlaOptions,
 ) -> None:
     """Refine a frozen SFT model online: PPO trains a bounded correction of its plans on closed-loop episodes.
 
@@ -97,19 +87,6 @@ def train(
     checkpoints/last.pt and (with --validation) best.pt, train_metrics.json with every vital sign, and TensorBoard logs. Ctrl-C and SIGTERM
     end it after the update under way; [b]--resume RUN_DIR[/b] goes on.
     """
-    chosen = carla_options(
-        carla=carla,
-        servers=servers,
-        gpus=gpus,
-        docker=docker,
-        binary=binary,
-        apptainer=apptainer,
-        toy_server=toy_server,
-        restart_every=restart_every,
-        server_port=server_port,
-        quality=quality,
-        timeout_s=carla_timeout,
-    )
     if resume is not None:
         given_threads = threads if "threads" in options.given_beside_resume(context, BESIDE_RESUME) else None
         _go_on(read_stopped(resume), given_threads, json, chosen)

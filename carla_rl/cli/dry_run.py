@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from carla_rl.build import Networks, fitting_controller, make_expert, make_polic
 from carla_rl.cli.carla import CARLA, DEFAULT_PORT, CarlaOptions, make_carla, map_files
 from carla_rl.cli.console import print_json, stdout
 from carla_rl.cli.evaluation import EvaluationRequest, StoppedEvaluation
-from carla_rl.interfaces import Policy
+from carla_rl.cli.setup import policy_record, suite_record
+from carla_rl.interfaces import Policy, SimulatorInfo
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import load_suite
@@ -23,18 +25,20 @@ def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, 
     """Check the agent, the maps, the routes and the scripts, and the servers that run; say what would happen.
 
     Raises:
-        UsageError: whatever an evaluation would be refused for, but for other code or seeds than those of a run that is resumed.
+        UsageError: whatever an evaluation would be refused for, but for what only a server that is started would tell.
         RunFailure: a server that should run does not answer.
     """
     agent = request.agent
     policy = make_policy(agent.policy, agent.checkpoint, agent.sft)
     networks = Networks(map_folders(request.suite, request.maps))
-    suite = load_suite(request.suite, networks, request.routes)
+    suite = request.variation.applied(load_suite(request.suite, networks, request.routes))
     on_carla = request.simulator == CARLA
     envs = min(carla.envs if on_carla else num_envs, len(suite.scenarios) * request.repetitions)
     controller = fitting_controller(agent.controller, envs, policy, agent.decision_ticks)
     towns = list(dict.fromkeys(scenario.town for scenario in suite.scenarios))
-    unsupported, servers = unplayable, []
+    unsupported: Callable[[Episode], tuple[str, ...]] = unplayable
+    servers: list[str] = []
+    running: SimulatorInfo | None = None
     if on_carla:
         chosen = carla.limited(envs).with_maps(map_files(networks, towns))
         with tempfile.TemporaryDirectory() as folder:
@@ -44,12 +48,14 @@ def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, 
                 needs = policy.needs.union(make_expert().needs)
                 simulator = make_carla(carla, envs, needs, networks, [], Path(folder))
                 simulator.close()
-                unsupported = simulator.unsupported
+                unsupported, running = simulator.unsupported, simulator.info
                 addresses = chosen.running or (f"127.0.0.1:{DEFAULT_PORT}",)
                 servers = [f"{address} runs: {simulator.info.description}, {simulator.info.version}" for address in addresses]
     episodes = make_episodes(suite, unsupported, repetitions=request.repetitions, skip_unsupported=request.skip_unsupported)
-    finished = {episode.episode_id for episode in resumed.run.episodes} if resumed else set()
-    missing = [episode for episode in episodes if episode.episode_id not in finished]
+    missing: Sequence[Episode] = episodes
+    if resumed:
+        resumed.check_unstarted(suite_record(suite), policy_record(policy, agent.checkpoint), episodes, running)
+        missing = resumed.missing(episodes)
     content = _content(request, policy, controller.name, suite.name, towns, missing, envs, servers)
     if json:
         print_json(content)
@@ -63,7 +69,7 @@ def _content(
     controller: str,
     suite: str,
     towns: list[str],
-    episodes: list[Episode],
+    episodes: Sequence[Episode],
     envs: int,
     servers: list[str],
 ) -> dict[str, Any]:

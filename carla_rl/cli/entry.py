@@ -39,10 +39,14 @@ def quick(name: str) -> typer.Typer:
 
 def main() -> None:
     """Run the command line of this process."""
-    arguments = sys.argv[1:]
+    sys.exit(exit_code(lambda: _run(sys.argv[1:])))
+
+
+def _run(arguments: list[str]) -> None:
     if arguments and arguments[0] in QUICK:
         app = quick(arguments[0])
-        sys.exit(exit_code(lambda: app(arguments[1:], prog_name=f"carla-rl {arguments[0]}", standalone_mode=True)))
+        app(arguments[1:], prog_name=f"carla-rl {arguments[0]}", standalone_mode=True)
+        return
     # loads torch
     from carla_rl.cli.app import run
 

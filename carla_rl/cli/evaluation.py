@@ -1,6 +1,6 @@
 """What `evaluate` is told, and a stopped evaluation: read back from its run directory and compared with what there is now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from carla_rl.agent import Agent
 from carla_rl.cli.setup import Drive
 from carla_rl.config import Config
 from carla_rl.errors import UsageError
+from carla_rl.interfaces import SimulatorInfo
 from carla_rl.records.fingerprint import code_version, conditions, differing
 from carla_rl.records.reading import Run, read_run
-from carla_rl.records.run import EVALUATION, run_facts
+from carla_rl.records.run import EVALUATION, PolicyRecord, SuiteRecord, run_facts
 from carla_rl.scenario.model import Episode
+from carla_rl.scenario.variation import Variation
 
 
 class EvaluationRequest(Config):
@@ -25,6 +27,7 @@ class EvaluationRequest(Config):
     routes: str | None = None
     maps: tuple[Path, ...] = ()
     agent: Agent
+    variation: Variation = Variation()
     repetitions: int = 1
     skip_unsupported: bool = False
     steps: bool = True
@@ -55,21 +58,36 @@ class StoppedEvaluation:
         Raises:
             UsageError: other code, another suite, simulator, policy or protocol, other seeds; what differs is named.
         """
-        facts = facts_of(ready, self.request.agent)
+        self._check(facts_of(ready, self.request.agent), ready.policy, ready.bank.episodes)
+
+    def check_unstarted(self, suite: SuiteRecord, policy: PolicyRecord, episodes: Sequence[Episode], running: SimulatorInfo | None) -> None:
+        """The same as far as it can be told without starting a server; `running` is the simulator where there is one already.
+
+        Raises:
+            UsageError: as `check`.
+        """
+        was = self.run.environment
+        if running is not None:
+            facts = run_facts(running, suite, policy, {**was["protocol"], **running.criteria})
+            facts["code"] = code_version(running.kind.value)
+        else:
+            facts = {**was, "suite": suite.model_dump(mode="json"), "code": code_version(was["simulator"]["kind"])}
+        self._check(facts, policy, episodes)
+
+    def _check(self, facts: Mapping[str, Any], now: PolicyRecord, episodes: Sequence[Episode]) -> None:
         differs = differing(conditions(self.run.environment), conditions(facts))
-        was, now = self.run.policy, ready.policy
+        was = self.run.policy
         if (was.name, was.sha256) != (now.name, now.sha256):
             differs.append(f"policy differs ({was.name} {was.sha256 or ''} against {now.name} {now.sha256 or ''})")
-        seeds = {episode.episode_id: episode.seed for episode in ready.bank.episodes}
-        if self.run.config.get("seeds") != seeds:
+        if self.run.config.get("seeds") != {episode.episode_id: episode.seed for episode in episodes}:
             differs.append("the episodes or their seeds differ")
         if differs:
             raise UsageError(f"{self.run.path}: the run cannot go on: {'; '.join(differs)}; put it back, or start a new run")
 
-    def missing(self, ready: Drive) -> tuple[Episode, ...]:
+    def missing(self, episodes: Sequence[Episode]) -> tuple[Episode, ...]:
         """The episodes that were not finished, whatever their order; those that were given up are among them."""
         finished = {episode.episode_id for episode in self.run.episodes}
-        return tuple(episode for episode in ready.bank.episodes if episode.episode_id not in finished)
+        return tuple(episode for episode in episodes if episode.episode_id not in finished)
 
 
 def read_stopped_evaluation(path: Path) -> StoppedEvaluation:

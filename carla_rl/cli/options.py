@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from carla_rl.errors import UsageError
+from carla_rl.scenario.model import LightCycles
 
 LARGEST_SEED = 2**63 - 1
 MOST_ENVS = 65_536
@@ -42,6 +43,15 @@ SkipUnsupported = Annotated[
     typer.Option("--skip-unsupported", help="Leave out scripted scenarios that the simulator cannot play, and list them in the results."),
 ]
 Repetitions = Annotated[int, typer.Option("--repetitions", min=1, max=10_000, help="Drives of each route, each with its own seed.")]
+Vehicles = Annotated[
+    int | None,
+    typer.Option("--vehicles", min=0, max=200, help="So many background vehicles in every scenario, instead of what the suite says."),
+]
+Pedestrians = Annotated[int | None, typer.Option("--pedestrians", min=0, max=200, help="Likewise.")]
+Lights = Annotated[
+    LightCycles | None,
+    typer.Option("--lights", help="Where the lights' cycles begin: [b]drawn[/b] by the seed, or all [b]together[/b] as on a fresh map."),
+]
 NumEnvs = Annotated[
     int, typer.Option("--num-envs", min=1, max=MOST_ENVS, help="Worlds simulated at once. Changes the speed, never the results.")
 ]

@@ -49,6 +49,16 @@ RestartEvery = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+ServerMemory = Annotated[
+    float | None,
+    typer.Option(
+        "--server-memory",
+        metavar="GB",
+        min=0.1,
+        help="Start a server anew, between two episodes, once it holds more memory than this; not for containers.",
+        rich_help_panel=PANEL,
+    ),
+]
 ServerPort = Annotated[
     int, typer.Option("--server-port", help="Where looking for free ports begins; each server takes four in a row.", rich_help_panel=PANEL)
 ]
@@ -70,17 +80,3 @@ CarlaTimeout = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
-NAMES = (
-    "carla",
-    "servers",
-    "gpus",
-    "docker",
-    "binary",
-    "apptainer",
-    "toy_server",
-    "restart_every",
-    "server_port",
-    "quality",
-    "carla_timeout",
-)
-"""Parameters that commands have for these options. None of them changes what is driven."""

@@ -16,11 +16,14 @@ from carla_rl.records.run import PolicyRecord, SuiteRecord
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import Suite, load_suite
+from carla_rl.scenario.variation import Variation
 from carla_rl.types import Needs
 from carla_rl.warm_up import warm_up
 
 NO_SERVERS = CarlaOptions()
 """Nothing was said about servers."""
+AS_IT_IS = Variation()
+"""A suite as its file says."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Bank:
     @property
     def record(self) -> SuiteRecord:
         """For the run directory."""
-        return SuiteRecord(name=self.suite.name, sha256=self.suite.sha256, split=self.suite.split, omitted=self.suite.omitted)
+        return suite_record(self.suite)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def make_bank(
     needs: Needs,
     *,
     routes: str | None = None,
+    variation: Variation = AS_IT_IS,
     maps: Sequence[Path] = (),
     num_envs: int,
     threads: int = 1,
@@ -71,7 +75,7 @@ def make_bank(
         RunFailure: a server cannot be started or reached.
     """
     networks = Networks(map_folders(suite, maps))
-    loaded = load_suite(suite, networks, routes)
+    loaded = variation.applied(load_suite(suite, networks, routes))
     count = len(loaded.scenarios) * repetitions
     if simulator == CARLA:
         files = map_files(networks, [scenario.town for scenario in loaded.scenarios])
@@ -112,6 +116,7 @@ def make_drive(
     maps: Sequence[Path],
     num_envs: int,
     threads: int,
+    variation: Variation,
     repetitions: int,
     skip_unsupported: bool,
     carla: CarlaOptions = NO_SERVERS,
@@ -132,6 +137,7 @@ def make_drive(
         maps=maps,
         num_envs=num_envs,
         threads=threads,
+        variation=variation,
         repetitions=repetitions,
         skip_unsupported=skip_unsupported,
         carla=carla,
@@ -140,6 +146,11 @@ def make_drive(
     controller = fitting_controller(agent.controller, bank.simulator.num_envs, policy, agent.decision_ticks)
     parts = Parts(bank.simulator, policy, controller, reference, agent.decision_ticks)
     return Drive(bank, parts, policy_record(policy, agent.checkpoint))
+
+
+def suite_record(suite: Suite) -> SuiteRecord:
+    """What was driven, for the run directory."""
+    return SuiteRecord(name=suite.name, sha256=suite.sha256, split=suite.split, omitted=suite.omitted)
 
 
 def policy_record(policy: Policy, checkpoint: Path | None) -> PolicyRecord:

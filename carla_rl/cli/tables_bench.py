@@ -91,6 +91,11 @@ def carla_tables(found: Mapping[str, Any]) -> Parts:
     table.add_row("share of the bare client's", f"{found['share_of_bare']:.2f}", f"aim {aims['share_of_bare']}")
     for count, share in found["scaling"].items():
         table.add_row(f"{count} server(s) against as many times one", f"{share:.2f}", f"aim {aims['scaling']}")
+    slow = f"whose ticks take {found['paced']['tick_ms']:g} ms longer"
+    for count, row in found["paced"]["loops"].items():
+        table.add_row(f"closed loop on {count} server(s) {slow}, ticks/s", _short(row["ticks_per_s"]), spread(row))
+    for count, share in found["paced"]["scaling"].items():
+        table.add_row(f"{count} of these against as many times one", f"{share:.2f}", f"aim {aims['scaling']}")
     for kind, step in found["agent_ms"].items():
         table.add_row(f"agent's step, {kind}, ms", f"{step['median']:.2f}", f"p99 {step['p99']:.2f}, aim {aims[f'{kind}_p99_ms']:g}")
     yield table

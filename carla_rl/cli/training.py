@@ -15,7 +15,7 @@ from pydantic import Field
 
 from carla_rl.agent import Agent
 from carla_rl.build import fitting_controller, make_controller, make_expert
-from carla_rl.cli.carla import CARLA, CarlaOptions
+from carla_rl.cli.carla import CARLA, CarlaOptions, tell_loss
 from carla_rl.cli.console import progress, stderr
 from carla_rl.cli.heads import make_heads
 from carla_rl.cli.setup import NO_SERVERS, Bank, make_bank, policy_record
@@ -27,7 +27,7 @@ from carla_rl.metrics.result import EpisodeResult
 from carla_rl.records.run import PolicyRecord, run_facts
 from carla_rl.scenario.sampler import TrainingSampler
 from carla_rl.scenario.suite import overlap
-from carla_rl.train import TrainConfig, Training, TrainParts
+from carla_rl.train import Progress, TrainConfig, Training, TrainParts
 
 VALIDATION_ENVS = 64
 
@@ -134,7 +134,7 @@ def _validator(bank: Bank, reference: Policy, agent: Agent) -> Callable[[Policy]
     controller = make_controller(agent.controller, simulator.num_envs)
 
     def validate(policy: Policy) -> list[EpisodeResult]:
-        results = list(drive(Parts(simulator, policy, controller, reference, agent.decision_ticks), bank.episodes))
+        results = list(drive(Parts(simulator, policy, controller, reference, agent.decision_ticks), bank.episodes, on_void=tell_loss))
         if len(results) < len(bank.episodes):
             # a mean over the routes that survived would pick the wrong checkpoint
             raise RunFailure(
@@ -158,8 +158,7 @@ def drive_training(training: Training) -> dict[str, Any]:
             for step in steps:
                 if step.validation:
                     score = f"{step.validation['driving_score_mean']:.1f}"
-                    told = f"update {step.record.update} of {training.updates}: driving score {score} on the validation suite"
-                    stderr.print(f"[dim]{told}[/]", highlight=False)
+                _say(step, training.updates)
                 kl = step.record.stats.approx_kl
                 note = f"reward {step.record.reward:+.4f}  KL {'–' if kl is None else f'{kl:.4f}'}  validation {score}"
                 bar.update(task, completed=step.record.update, note=f"{note}  {step.record.decisions_per_s:,.0f} decisions/s")
@@ -168,6 +167,16 @@ def drive_training(training: Training) -> dict[str, Any]:
     if training.saved_at < training.updates:
         raise _interrupted(training)
     return training.outcome()
+
+
+def _say(step: Progress, updates: int) -> None:
+    """What of a step is more than a number in the progress bar."""
+    at = f"update {step.record.update} of {updates}"
+    if step.record.lost:
+        stderr.print(f"[yellow]{at}: {step.record.lost} lost world(s); updates.jsonl says why[/]", highlight=False)
+    if step.validation:
+        score = f"{step.validation['driving_score_mean']:.1f}"
+        stderr.print(f"[dim]{at}: driving score {score} on the validation suite[/]", highlight=False)
 
 
 def _interrupted(training: Training) -> RunFailure:

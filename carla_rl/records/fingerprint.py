@@ -39,8 +39,8 @@ DRIVES_AND_MEASURES = (
     "world",
 )
 """Files and folders of carla_rl that change the numbers of an episode. Scores are computed from raw facts and are not among them."""
-SIMULATORS = {"toy": "toy_env", "carla": "carla_rl.carla_sim"}
-"""The package of each kind of simulator."""
+SIMULATORS = {"toy": ("toy_env",), "carla": ("carla_rl.carla_sim",), "toy-server": ("carla_rl.carla_sim", "toy_env")}
+"""The packages of each kind of simulator."""
 NOT_RECORDED = "not recorded"
 
 
@@ -49,9 +49,8 @@ def code_version(kind: str) -> str:
     """`<version> <12 hex digits>`: the program's version, and the SHA-256 of what drives and measures on this kind of simulator."""
     root = Path(carla_rl.__file__).parent
     places = [root / name for name in DRIVES_AND_MEASURES]
-    spec = find_spec(SIMULATORS[kind]) if kind in SIMULATORS else None
-    if spec is not None and spec.origin is not None:
-        places.append(Path(spec.origin).parent)
+    specs = [find_spec(package) for package in SIMULATORS.get(kind, ())]
+    places += [Path(spec.origin).parent for spec in specs if spec is not None and spec.origin is not None]
     digest = hashlib.sha256()
     for place in places:
         for file in sorted(place.rglob("*.py")) if place.is_dir() else (place,):

@@ -84,6 +84,7 @@ def _add_written(expansion: _Expansion, entry: ScenarioEntry) -> None:
         positions=entry.positions,
         seed=seed_in_part(head.split, head.name, entry.id) if entry.seed is None else entry.seed,
         traffic=inherit(head.traffic, entry.traffic),
+        lights=entry.lights or head.lights,
         weather=inherit(head.weather, entry.weather),
         rules=inherit(head.rules, entry.rules),
         actors=tuple(_placed(actor, number, route, where) for number, actor in enumerate(entry.actors)),
@@ -128,6 +129,7 @@ def _add_drawn(expansion: _Expansion, draw: Draw, numbers: Counter[str]) -> None
             positions=positions,
             seed=(whole("seed", key, draw.seed) >> 4) * 10 + digit(key),
             traffic=_traffic(head.traffic, draw.traffic, key, draw.seed),
+            lights=head.lights,
             weather=_weather(head.weather, draw.weather, key, draw.seed),
             rules=inherit(head.rules, draw.rules),
         )

@@ -11,6 +11,9 @@ from carla_rl.scenario.weather import preset
 from carla_rl.types import Infraction
 
 Split = Literal["training", "validation", "evaluation", "any"]
+LightCycles = Literal["drawn", "together"]
+"""Where the cycles of the traffic lights are when an episode begins: drawn for each junction from the episode's seed, or all in their first
+phase (0.75 s of it gone), as in the CARLA leaderboard, which resets them when it has loaded the map."""
 
 
 def _infraction(value: Any) -> Any:
@@ -99,6 +102,7 @@ class Scenario(Config):
     positions: tuple[Position, ...] = Field(min_length=2, description="x, y, z in m, map frame, in driving order; z may be left out")
     seed: int = Field(default=0, ge=0, lt=2**63)
     traffic: Traffic = Traffic()
+    lights: LightCycles = "drawn"
     weather: Weather = Weather()
     actors: tuple[ScriptedActor, ...] = ()
     rules: Rules = Rules()

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from carla_rl.config import Config
 from carla_rl.errors import UsageError
-from carla_rl.scenario.model import Position, Rules, Split, Traffic, Weather
+from carla_rl.scenario.model import LightCycles, Position, Rules, Split, Traffic, Weather
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", description="a letter, then letters, digits, dot, dash or underscore")]
 
@@ -37,6 +37,7 @@ class Head(Config):
     split: Split = Field(description="what may be done with it; drawn routes and seeds of different splits never coincide")
     description: str = ""
     traffic: Traffic = Traffic()
+    lights: LightCycles = Field(default="drawn", description="where the lights' cycles begin: drawn by the seed, or all together")
     weather: Weather = Weather()
     rules: Rules = Rules()
 
@@ -68,6 +69,7 @@ class ScenarioEntry(Config):
     positions: tuple[Position, ...] = Field(min_length=2, description="[x, y] or [x, y, z] in m, map frame, in driving order")
     seed: int | None = Field(default=None, ge=0, lt=2**63, description="left out: made from the suite's name and the id")
     traffic: Traffic | None = None
+    lights: LightCycles | None = None
     weather: Weather | None = None
     rules: Rules | None = None
     actors: tuple[ActorEntry, ...] = ()

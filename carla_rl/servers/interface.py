@@ -33,6 +33,9 @@ class CarlaServer(Protocol):
     def ended(self) -> bool:
         """Whether it is ours, was started, and its process has ended: nothing that it was asked will be answered. Costs next to nothing."""
 
+    def memory_gb(self) -> float:
+        """What it holds in memory, GB (10^9 bytes); 0 for one that is not ours or does not run."""
+
     def begin(self) -> None:
         """Start it, where it is ours and does not run, and do not wait for it.
 

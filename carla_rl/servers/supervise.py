@@ -106,6 +106,10 @@ class SupervisedServer:
         """See `CarlaServer`."""
         return self._process is not None and self._process.exit_code is not None
 
+    def memory_gb(self) -> float:
+        """See `CarlaServer`."""
+        return self._process.memory_gb() if self._process is not None and self._process.exit_code is None else 0.0
+
     def begin(self) -> None:
         """See `CarlaServer`."""
         if self._process is not None and self._process.exit_code is None:

@@ -50,6 +50,7 @@ def write(worlds: NDArray[np.void], env: int, episode: Episode, place: Slice, sc
     world["vehicles"], world["walkers"], world["cast"] = wanted.vehicles, wanted.pedestrians, scripts.slots
     world["actors"] = wanted.vehicles + wanted.pedestrians + scripts.slots
     world["scripts"] = len(scripts.scripts)
+    world["lights_together"] = episode.scenario.lights == "together"
     world["speed_factor"], world["headway_s"] = wanted.speed_factor, wanted.headway_s
 
 

@@ -121,6 +121,7 @@ WORLD = np.dtype(
         ("speed_factor", "f8"),
         ("headway_s", "f8"),
         ("events", "i8"),  # rows of the env's event table in use
+        ("lights_together", "?"),  # all cycles begin with the episode; else each somewhere else
         # what scripts do to the world
         ("lights_junction", "i8"),  # junction whose lights are held, -1: none
         ("lights_first", "i8"),  # bit k: phase k is green until `lights_tick`

@@ -18,6 +18,7 @@ from carla_servers import own_servers
 
 from carla_rl.build import make_controller, make_expert
 from carla_rl.carla_sim.simulator import CarlaSimulator
+from carla_rl.errors import RunFailure
 from carla_rl.evaluate import Parts, drive
 from carla_rl.loop import Loss
 from carla_rl.metrics.result import EpisodeResult
@@ -128,6 +129,44 @@ def test_restarting_every_few_episodes_loses_none(ring: RoadNetwork, tmp_path: P
         with closing(simulator):
             results = list(drive(parts, [short(ring, name, 0.5) for name in "abc"]))
         assert [result.void_attempts for result in results] == [(), (), ()]
+        assert servers[0].restarts == 1
+
+
+def test_a_server_that_does_not_come_back_leaves_its_episodes_to_the_others(
+    ring: RoadNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_servers(2, tmp_path, "--map", "ring") as servers:
+        evaluation = Evaluation(ring, servers)
+        broken = servers[1]
+
+        def ready() -> None:
+            raise RunFailure("it does not come up: 4 starts failed")
+
+        found = []
+        for result in evaluation.drive([short(ring, name, 1.0) for name in "abcdef"], attempts=1):
+            found.append(result.episode_id)
+            if len(found) == 1:
+                broken.give_up("the test ends it")
+                monkeypatch.setattr(broken, "ready", ready)
+        # at most the episode that it was driving is void; what it could not begin has used up no attempt
+        void = [loss.episode.episode_id for loss in evaluation.voids if loss.begun]
+        assert sorted([*found, *void]) == [f"{name}#0" for name in "abcdef"]
+        assert len(void) <= 1
+        (gone,) = (loss for loss in evaluation.voids if not loss.begun)
+        assert gone.reason == "it does not come up: 4 starts failed"
+
+
+def test_a_server_that_holds_too_much_memory_is_replaced_between_episodes(ring: RoadNetwork, tmp_path: Path) -> None:
+    with own_servers(1, tmp_path, "--map", "ring") as servers:
+        held = servers[0].memory_gb()
+        assert 0.02 < held < 4.0, "the server and what watches over it"
+        expert = make_expert()
+        # less than any server holds: each is replaced after its first episode
+        simulator = CarlaSimulator(servers, expert.needs, lambda town: ring, most_memory_gb=held / 4.0)
+        parts = Parts(simulator, expert, make_controller("default", 1), make_expert(), 4)
+        with closing(simulator):
+            results = list(drive(parts, [short(ring, name, 0.5) for name in "ab"]))
+        assert [result.void_attempts for result in results] == [(), ()]
         assert servers[0].restarts == 1
 
 
@@ -251,6 +290,43 @@ def test_a_run_that_is_stopped_leaves_nothing_behind_and_goes_on(tmp_path: Path,
     output, _ = once_more.communicate(timeout=60)
     assert once_more.returncode == 2
     assert f"all of its {COUNT} episodes were driven" in " ".join(output.split())
+
+
+@pytest.mark.parametrize("moment", ["imports", "the server's start", "the first tick"])
+def test_ctrl_c_before_anything_is_finished_is_one_sentence_and_leaves_nothing(tmp_path: Path, moment: str) -> None:
+    (tmp_path / "brief.toml").write_text(SUITE)
+    run = tmp_path / "out" / "early"
+    first = evaluate(tmp_path, "--simulator", "carla", "--policy", "expert", "--suite", "brief.toml", "--run-id", "early")
+    come = {
+        "imports": lambda: time.sleep(1.0) is None,
+        "the server's start": lambda: len(children_of(first.pid)) >= 2,
+        "the first tick": (run / "config.json").exists,
+    }
+    while not come[moment]() and first.poll() is None:
+        time.sleep(0.02)
+    started = children_of(first.pid)
+    first.send_signal(signal.SIGINT)
+    output, _ = first.communicate(timeout=60)
+    assert first.returncode == 1
+    (sentence,) = (line for line in output.replace("\n", " ").split("failed:")[1:])
+    assert "interrupted" in sentence
+    assert "Traceback" not in output
+    deadline = time.monotonic() + 20.0
+    while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+
+
+def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
+    (tmp_path / "brief.toml").write_text(SUITE)
+    names = ("one", "two")
+    runs = [evaluate(tmp_path, "--simulator", "carla", "--policy", "expert", "--suite", "brief.toml", "--run-id", name) for name in names]
+    outputs = [run.communicate(timeout=240)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    kept = [sorted(finished(tmp_path / "out" / name)) for name in names]
+    assert kept == [[f"ring-eval-00{k}#0" for k in range(COUNT)]] * 2
+    logs = sorted(path.name for path in (tmp_path / "out" / "servers").glob("server-*.log"))
+    assert len(logs) == 2, "a server each, on ports of its own"
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_what_was_finished(tmp_path: Path) -> None:

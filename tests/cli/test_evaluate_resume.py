@@ -101,3 +101,16 @@ def test_a_dry_run_tells_what_is_missing_and_drives_nothing(killed: Path, capsys
     assert told["episodes"] == 2
     assert told["policy"] == "expert"
     assert len((killed / "episodes.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_dry_run_refuses_what_the_run_itself_would_refuse(
+    killed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.loads((killed / "config.json").read_text())
+    config["config"]["variation"] = {"vehicles": 0}
+    (killed / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("carla_rl.cli.evaluation.code_version", lambda kind: "0.1.0 other")
+    assert run(["evaluate", "--resume", str(killed), "--dry-run"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "suite differs" in told
+    assert "code differs" in told

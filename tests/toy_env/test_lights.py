@@ -1,5 +1,7 @@
 """The cycle of the lights, and what ego and traffic see of them."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,23 @@ def test_the_offset_of_a_junction_comes_from_the_seed() -> None:
     assert len({tuple(row) for row in lights}) > 1
     again = started(network, episode(line, seed=7)).scene().lights
     assert (again[0] == lights[7]).all()
+
+
+def test_lights_that_begin_together_are_in_their_first_phase_whatever_the_seed() -> None:
+    network = crossing(lights=True)
+    line = route(network, [0, 1, 2])
+    drives = [episode(line, seed=seed) for seed in range(20)]
+    toy = started(network, *(replace(one, scenario=one.scenario.model_copy(update={"lights": "together"})) for one in drives))
+    first = np.argsort(network.roads.signal_phase)[0]
+    shown = []
+    for _ in range(301):
+        shown.append(toy.scene().lights)
+        toy.step(pedals(20))
+    green, yellow, red = LightState.GREEN, LightState.YELLOW, LightState.RED
+    # the leaderboard has ticked 15 times by then
+    for tick, (go, wait) in {0: (green, red), 184: (green, red), 185: (yellow, red), 245: (red, red), 285: (red, green)}.items():
+        assert (shown[tick][:, first] == go).all(), tick
+        assert (shown[tick][:, 1 - first] == wait).all(), tick
 
 
 def test_the_light_ahead_is_seen_within_sight_only() -> None:

@@ -20,7 +20,7 @@ BOX_CENTRE, BOX_AXES, BOX_SIDE, BOX_TOP, BOX_TAG, BOX_NUMBER, BOX_GLOW, BOX_RADI
 """Columns of a box: centre (3), three half axes (3 each) in the map frame, the colours, tag and number of the part, its glow (0: no lamp,
 1: a lamp that shines, 2: a lamp that is dark), radius of the sphere around it, row of its owner."""
 BOX = 23
-POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, RIDER = 6, 7, 8, 13
+BUILDING, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, RIDER = 3, 6, 7, 8, 13
 """Semantic tags of CARLA 0.9.16."""
 _RIDER_FROM = 4
 """The parts of a two-wheeler from here on are who rides it."""
@@ -52,6 +52,16 @@ def thing_parts(
             part[TOP : TOP + 3] = paint
         part[TAG], part[NUMBER], part[LAMP], part[OWNER] = _tag(shape, k, tag), number, row[20], owner
     return out
+
+
+def block_part(
+    half: tuple[float, float, float], side: tuple[float, float, float], top: tuple[float, float, float], tag: int, number: int, owner: int
+) -> NDArray[np.float64]:
+    """(1, PART) of a plain box that stands on its owner's place: half sizes in m, colours of its sides and of its top."""
+    part = np.zeros((1, PART))
+    part[0, CENTRE + 2], part[0, HALF : HALF + 3], part[0, SIDE : SIDE + 3], part[0, TOP : TOP + 3] = half[2], half, side, top
+    part[0, TAG], part[0, NUMBER], part[0, OWNER] = tag, number, owner
+    return part
 
 
 def _tag(shape: Shape, k: int, tag: int) -> int:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from toy_env.render.boxes import BOX_OWNER, BOX_TAG
 from toy_env.render.developing import ground_tag
 from toy_env.render.rays import GROUND_HIT, NOTHING_HIT, turned
+from toy_env.render.relief import cosine
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -22,6 +23,8 @@ def label(
     face: NDArray[np.int32],
     boxes: NDArray[np.float64],
     ground: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int32], NDArray[np.float64]],
+    heights: NDArray[np.float64],
+    grid: NDArray[np.float64],
 ) -> None:
     """Fill labels (n, 2) with tag and owner of what each ray has hit (-1: no owner, or nothing hit), and the cosines (n,) to the surfaces.
 
@@ -35,7 +38,7 @@ def label(
         if face[k] == GROUND_HIT:
             east, north = origin[0] + x * distance[k], origin[1] + y * distance[k]
             labels[k, 0] = ground_tag(ground[0], ground[1], ground[2], east - ground[3][0], north - ground[3][1])
-            cosines[k] = abs(z)
+            cosines[k] = abs(z) if len(heights) == 0 else cosine(heights, grid, east, north, (x, y, z))
         else:
             box, first = face[k] // 6, 3 + 3 * (face[k] % 6 // 2)
             labels[k, 0], labels[k, 1] = int(boxes[box, BOX_TAG]), int(boxes[box, BOX_OWNER])

@@ -1,7 +1,7 @@
 """Rays from one place against the ground and the boxes of `boxes`: how far each goes and what it hits.
 
-A box in which the rays begin is not seen, as a camera within it sees out. Boxes are sorted into bins by their direction, so that a ray only
-looks at those that it may meet.
+A box in which the rays begin is not seen, as a camera within it sees out. Boxes are sorted into bins by their direction and there by their
+distance, so that a ray only looks at those that it may meet, and not behind what it has met.
 """
 
 import math
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.world.compiled import inline_rule
+from toy_env.render.relief import meet
 
 GROUND_HIT, NOTHING_HIT = -1, -2
 """Instead of a face; faces are numbered as in `surfaces`."""
@@ -28,12 +29,15 @@ def cast(
     limit: float,
     ground_z: float,
     boxes: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    grid: NDArray[np.float64],
     distance: NDArray[np.float64],
     face: NDArray[np.int32],
 ) -> None:
     """Cast rays (n, 3; unit vectors) from `origin`; fill distance (n,) in m and face (n,).
 
-    `turn` (3, 3) takes their frame to that of the map. What is farther than `limit` m is not hit: then the distance is `limit`.
+    `turn` (3, 3) takes their frame to that of the map. The ground is the relief of `heights` and `grid`, or, where that is level, a plane
+    of the height `ground_z`. What is farther than `limit` m is not hit: then the distance is `limit`.
     """
     ready = np.empty((len(boxes), _COLUMNS))
     start = np.zeros(BINS + 1, np.int64)
@@ -44,14 +48,16 @@ def cast(
     for k in range(len(rays)):
         x, y, z = turned(turn, rays, k)
         best, hit = limit, NOTHING_HIT
-        if z < 0.0 and above > 0.0 and above < -z * limit:
+        if len(heights) == 0 and z < 0.0 and above > 0.0 and above < -z * limit:
             best, hit = -above / z, GROUND_HIT
         flat = math.sqrt(x * x + y * y)
         slope = z / max(flat, 1e-12)
         place = _bin(x, y)
         for m in range(start[place], start[place + 1]):
             row = member[m]
-            if slope < ready[row, 12] or slope > ready[row, 13] or best < ready[row, 14]:
+            if best < ready[row, 14]:
+                break
+            if slope < ready[row, 12] or slope > ready[row, 13]:
                 continue
             enter, leave, axis, side = -math.inf, math.inf, -1, 0
             for a in range(3):
@@ -66,6 +72,10 @@ def cast(
                 leave = min(leave, far)
             if 0.0 < enter <= leave and enter < best:
                 best, hit = enter, int(6 * ready[row, 17]) + 2 * axis + side
+        if len(heights) > 0:
+            ground = meet(heights, grid, origin, x, y, z, best)
+            if ground < best:
+                best, hit = ground, GROUND_HIT
         distance[k], face[k] = best, hit
 
 
@@ -151,9 +161,9 @@ def _prepare(
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _sort(ready: NDArray[np.float64], count: int, start: NDArray[np.int64], member: NDArray[np.int64]) -> None:
-    """Fill the bins."""
+    """Fill the bins, the nearest first."""
     following = start.copy()
-    for k in range(count):
+    for k in np.argsort(ready[:count, 14], kind="mergesort"):
         place, last = int(ready[k, 15]), int(ready[k, 16])
         while True:
             member[following[place]] = k

@@ -33,9 +33,13 @@ class Blueprint:
 
 
 class Catalogue:
-    """All blueprints, by name."""
+    """All blueprints, by name.
 
-    def __init__(self) -> None:
+    Args:
+        without: those that the client's version does not have.
+    """
+
+    def __init__(self, without: frozenset[str] = frozenset()) -> None:
         data = json.loads(resources.files(__package__).joinpath("blueprints.json").read_text("utf-8"))
         self.by_id: dict[str, Blueprint] = {}
         for name, fields in data["vehicles"].items():
@@ -48,6 +52,8 @@ class Catalogue:
         self._add("static.prop.mesh", [_open("mesh_path", STRING, ""), _open("scale", FLOAT, "1.0")], Box(), 0.0)
         self._add("static.trigger.friction", _trigger(), Box(), 0.0)
         for name, fields in data["sensors"].items():
+            if name in without:
+                continue
             self._add(name, [_open(key, TYPES[kind], value) for key, (kind, value) in fields.items()], Box(), 0.0)
         self._add("controller.ai.walker", [], Box(), 0.0)
         for name in ("util.actor.empty", "util.actor.empty.static"):

@@ -57,6 +57,8 @@ class Faults:
     def tick(self) -> tuple[bool, float]:
         """A tick begins: whether it ends the process, and how many seconds nothing happens before it."""
         self.ticks += 1
+        if not (self.crash or self.hang or self.slow):
+            return False, 0.0
         if any(self.ticks in span for span in self.crash):
             return True, 0.0
         return False, sum(seconds for span, seconds in (*self.hang, *self.slow) if self.ticks in span)

@@ -101,7 +101,9 @@ class Managers:
 
     def look_after(self, now: float) -> tuple[float | None, list[str]]:
         """When to call this again (None: at a tick), and what has been done: a sentence for each manager that was woken."""
-        told = []
+        told: list[str] = []
+        if not self._silent:
+            return None, told
         for client, due in list(self._silent.items()):
             if due > now:
                 continue

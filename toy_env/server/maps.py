@@ -50,6 +50,8 @@ class Map:
     spawn_points: tuple[Transform, ...]
     signs: tuple[Sign, ...]
     """Stop, yield and speed signs; lights are in the network."""
+    built: bool
+    """Whether there are buildings."""
 
     @cached_property
     def nav_file(self) -> tuple[str, bytes] | None:
@@ -60,7 +62,7 @@ class Map:
     @cached_property
     def surroundings(self) -> Surroundings:
         """What can be seen of it."""
-        return Surroundings(self.network)
+        return Surroundings(self.network, self.built)
 
 
 class Maps:
@@ -69,13 +71,14 @@ class Maps:
     Args:
         files: `.xodr` or `.xodr.gz`; the name of the file is that of the map.
         compile_text: see `Compile`.
+        built: whether there are buildings; on maps that clients send there are none, as in CARLA.
 
     Raises:
         UsageError: a file that is missing or no text, or two of one name.
     """
 
-    def __init__(self, files: Iterable[Path], compile_text: Compile) -> None:
-        self._compile = compile_text
+    def __init__(self, files: Iterable[Path], compile_text: Compile, built: bool = True) -> None:
+        self._compile, self._built = compile_text, built
         self._texts: dict[str, str] = {}
         self._loaded: dict[str, Map] = {}
         self._sent: dict[str, Map] = {}
@@ -104,7 +107,7 @@ class Maps:
         if name not in self._loaded:
             text = self._texts[name] if name in self._texts else _own_text(name)
             network = self._compile(name, text, False) if name in self._texts else load_town(name)
-            self._loaded[name] = _made(name, text, network)
+            self._loaded[name] = _made(name, text, network, self._built)
         return self._loaded[name]
 
     def load_text(self, text: str) -> Map:
@@ -115,7 +118,7 @@ class Maps:
         """
         key = hashlib.sha256(text.encode()).hexdigest()
         if key not in self._sent:
-            made = _made(OPENDRIVE_MAP, text, self._compile(OPENDRIVE_MAP, text, True))
+            made = _made(OPENDRIVE_MAP, text, self._compile(OPENDRIVE_MAP, text, True), built=False)
             while len(self._sent) >= CACHED:
                 del self._sent[next(iter(self._sent))]
             self._sent[key] = made
@@ -144,12 +147,12 @@ def _own_text(name: str) -> str:
     return gzip.decompress(resources.files("toy_env.towns").joinpath(f"{name}.xodr.gz").read_bytes()).decode("utf-8")
 
 
-def _made(name: str, text: str, network: RoadNetwork) -> Map:
+def _made(name: str, text: str, network: RoadNetwork, built: bool) -> Map:
     try:
         signs = tuple(signs_of(network, text))
     except (ValueError, ElementTree.ParseError) as error:
         raise UsageError(f"map {name}: a sign of it cannot be read ({error})") from error
-    return Map(name, text, network, survey(network), _spawn_points(network), signs)
+    return Map(name, text, network, survey(network), _spawn_points(network), signs, built)
 
 
 def _spawn_points(network: RoadNetwork) -> tuple[Transform, ...]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from carla_rl.errors import UsageError
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
@@ -20,12 +23,13 @@ from toy_env.server.layouts import TABLES
 from toy_env.server.managers import LAST_QUESTION, Managers
 from toy_env.server.maps import OPENDRIVE_MAP, Compile, Maps, map_name
 from toy_env.server.methods import MODULES
+from toy_env.server.methods.at_once import Controls
 from toy_env.server.methods.dispatch import Dispatcher
 from toy_env.server.methods.registry import collect
 from toy_env.server.sensors.hub import SensorHub
 from toy_env.server.sensors.warm_up import is_warm, warm_up
 from toy_env.server.transport.loop import Loop, accept, listen
-from toy_env.server.transport.rpc import Connection, Request, RpcServer
+from toy_env.server.transport.rpc import READ_BYTES, Connection, Request, RpcServer
 from toy_env.server.transport.streams import Streams, Subscriber
 from toy_env.server.world.lights import Lights
 from toy_env.server.world.motion import advance
@@ -39,6 +43,9 @@ QUIET_S = 0.3
 """After a load nothing is streamed until the client has subscribed again, or for so long: it closes its old stream meanwhile."""
 FASTEST_TICK_S = 0.001
 """Between two ticks of asynchronous mode at `--speed max`."""
+
+AWAITED = ((False,),)
+"""The parameters of a call without arguments whose reply somebody waits for."""
 
 Speed = Literal["real", "max"]
 
@@ -55,10 +62,13 @@ class ServerConfig:
     speed: Speed = "real"
     log_rpc: bool = False
     version: str = "0.9.16"
+    """Of the client that is to connect."""
     suite: str | None = None
     """A suite whose episodes can be loaded like maps, by the ids of their scenarios."""
     episode: str | None = None
     """The scenario that is loaded first."""
+    buildings: bool = True
+    """Whether sensors see buildings."""
     recordings: str = "."
     """The folder in which clients may write and read recordings."""
     faults: tuple[str, ...] = ()
@@ -80,12 +90,12 @@ class Server:
         self, config: ServerConfig, compile_text: Compile, parts: tuple[Part, ...] = (), report: Callable[[str], None] | None = None
     ) -> None:
         if config.version not in TABLES:
-            raise UsageError(f"version {config.version!r}: the server speaks {', '.join(TABLES)}")
+            raise UsageError(f"--client {config.version}: there are the clients {', '.join(TABLES)}")
         self.config, self.layouts, self._faults = config, TABLES[config.version], read_faults(config.faults)
         if self._faults.wrong_version:
             self.layouts = replace(self.layouts, version=self._faults.wrong_version)
         self._report = report or _to_stderr
-        self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text)
+        self.maps = Maps([Path(item) for item in config.maps if item not in TOWNS], compile_text, config.buildings)
         first = map_name(config.maps[0]) if config.maps else self.maps.names[0]
         self._played = make_played(lambda town: self.maps.load(self._town(town)).network)
         self.lights = Lights(self._played.lights)
@@ -104,10 +114,15 @@ class Server:
             self._played.choose(self._episodes[config.episode])
             first = self._episodes[config.episode].scenario.town
         self.world = World(
-            self.layouts, Catalogue(), self.maps.load(self._town(first)), config.seed, (self._played, self.lights, self.recorder, *parts)
+            self.layouts,
+            Catalogue(self.layouts.unknown),
+            self.maps.load(self._town(first)),
+            config.seed,
+            (self._played, self.lights, self.recorder, *parts),
         )
         self._warm_up()
         self._sensors = SensorHub(self.streams, self._report)
+        self._controls = Controls(self.layouts, READ_BYTES)
         methods = collect(MODULES)
         self._dispatcher = Dispatcher(methods, self.layouts, self, self._report, self._report if config.log_rpc else None)
         self.loop.every_turn(self._clock)
@@ -137,16 +152,31 @@ class Server:
     def held_until(self, request: Request) -> float:
         """When a request may be answered: ticks wait for who is about to subscribe, and for a traffic manager's thread."""
         method = request.method
-        if method == "tick_cue" or (method == "apply_batch" and request.params[-1:] == (True,)):
-            until = max(self.streams.expected_until(), self._quiet_until)
-            if method == "tick_cue":
-                until = max(until, self.managers.ready_at)
-            return until if until > time.monotonic() else 0.0
+        if method == "tick_cue":
+            return self._tick_held_until(self.managers.ready_at)
+        if method == "apply_batch" and request.params[-1:] == (True,):
+            return self._tick_held_until(0.0)
         return 0.0
+
+    def _tick_held_until(self, ready_at: float) -> float:
+        until = max(self.streams.expected_until(), self._quiet_until, ready_at)
+        return until if until > time.monotonic() else 0.0
 
     def passes(self, request: Request) -> bool:
         """What a held tick may be waiting for: a traffic manager's last question, which changes nothing."""
         return bool(self.managers) and request.method == LAST_QUESTION
+
+    def at_once(self, connection: Connection, data: NDArray[np.uint8], size: int) -> tuple[int, bool]:
+        """See `Service.at_once`: controls, and a tick after them. Where every call is written down there is no short way."""
+        if self.config.log_rpc:
+            return 0, False
+        done, batches, tick = self._controls.take(data, size, self.world.bodies, connection.out)
+        if batches and self.managers:
+            self.managers.asked(connection.number, "apply_batch", time.monotonic())
+        if tick >= 0 and not self._tick_held_until(self.managers.ready_at):
+            connection.out += self.answer(connection, Request(tick, "tick_cue", AWAITED))
+            return size, True
+        return done, batches > 0
 
     def answer(self, connection: Connection, request: Request) -> bytes:
         """The reply to a request."""

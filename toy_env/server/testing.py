@@ -15,9 +15,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import msgpack
+
+from toy_env.server.layouts import TABLES
 
 START_S = 600.0
 """A server answers within this; the kernels may have to be compiled first."""
@@ -25,6 +28,7 @@ STOP_S = 10.0
 """It stops within this, whatever its clients do: a second is usual, most of it the end of the interpreter."""
 STARTED = "listening"
 """A word that the server prints when it has its ports."""
+NEWEST = max(TABLES)
 PORTS = 3
 """The ports that a server takes."""
 TRIES = 50
@@ -74,6 +78,17 @@ def free_ports(count: int = PORTS) -> int:
     raise RuntimeError(f"no {count} free ports in a row were found")
 
 
+def installed_client() -> str:
+    """The version of the client that is installed here, as `carla` or as a wheel like `carla-0-9-15`; the newest where there is none."""
+    for version in TABLES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            metadata.distribution(f"carla-{version.replace('.', '-')}")
+            return version
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version("carla")
+    return NEWEST
+
+
 def answers(port: int, timeout_s: float = 1.0) -> bool:
     """Whether a server answers the call `version` on this port."""
     try:
@@ -88,6 +103,8 @@ def answers(port: int, timeout_s: float = 1.0) -> bool:
 def serving(*options: str, port: int | None = None, faults: Sequence[str] = ()) -> Iterator[ServerProcess]:
     """A fresh server with these options of `carla-rl serve`, on free ports; it is gone afterwards.
 
+    Unless `--client` is among them, it is for the client that is installed here.
+
     It answers when this gives it; only with the fault `refuse-connect` it does not yet, but its ports are taken.
 
     Args:
@@ -100,7 +117,8 @@ def serving(*options: str, port: int | None = None, faults: Sequence[str] = ()) 
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         wrong = [word for fault in faults for word in ("--fault", fault)]
-        command = [sys.executable, "-m", "carla_rl", "serve", "--port", str(port), *options, *wrong]
+        client = () if "--client" in options else ("--client", installed_client())
+        command = [sys.executable, "-m", "carla_rl", "serve", "--port", str(port), *client, *options, *wrong]
         refuses = any(word.startswith("refuse-connect") for word in (*options, *faults))
         with log.open("wb") as out:
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from server_client import run_check
+from server_sensors import listening, metres, pixels
 
 from toy_env.server.testing import ServerProcess, serving
 
@@ -34,29 +35,6 @@ def _scene(world: Any) -> tuple[Any, Any]:
     return ego, other
 
 
-def _sensor(world: Any, kind: str, place: Any, parent: Any, **attributes: Any) -> tuple[Any, Any]:
-    """A sensor that is listened to, and the queue of its data."""
-    import queue
-
-    blueprint = world.get_blueprint_library().find(kind)
-    for name, value in attributes.items():
-        blueprint.set_attribute(name, str(value))
-    sensor, data = world.spawn_actor(blueprint, place, attach_to=parent), queue.Queue()
-    sensor.listen(data.put)
-    return sensor, data
-
-
-def _pixels(image: Any) -> Any:
-    """(H, W, 3) red, green, blue."""
-    return np.frombuffer(image.raw_data, np.uint8).reshape(image.height, image.width, 4)[..., 2::-1].astype(np.int64)
-
-
-def _metres(image: Any) -> Any:
-    """(H, W) depth in m, by the formula in CARLA's documentation."""
-    red, green, blue = np.moveaxis(_pixels(image), -1, 0)
-    return 1000.0 * (red + green * 256 + blue * 65536) / (256**3 - 1)
-
-
 def _in_camera(camera: Any, points: Any) -> Any:
     """(n, 3) ahead, right, up of carla.Location points."""
     inverse = np.array(camera.get_inverse_matrix())
@@ -73,24 +51,24 @@ def check_cameras(client: Any, world: Any) -> None:
     )
     for width, height, fov, pose in poses:
         size = {"image_size_x": width, "image_size_y": height, "fov": fov}
-        sensors = {kind: _sensor(world, f"sensor.camera.{kind}", pose, ego, **size) for kind in CAMERAS}
+        sensors = {kind: listening(world, f"sensor.camera.{kind}", pose, ego, **size) for kind in CAMERAS}
         frame = world.tick()
         images = {kind: data.get(timeout=5.0) for kind, (_, data) in sensors.items()}
         assert {image.frame for image in images.values()} == {frame}
         assert all((image.width, image.height, image.fov) == (width, height, fov) for image in images.values())
-        instance, semantic = _pixels(images["instance_segmentation"]), _pixels(images["semantic_segmentation"])
+        instance, semantic = pixels(images["instance_segmentation"]), pixels(images["semantic_segmentation"])
         assert (instance[..., 0] == semantic[..., 0]).all()
         mask = instance[..., 1] + 256 * instance[..., 2] == other.id & 0xFFFF
         assert mask.sum() > 200
         assert set(semantic[mask][:, 0]) == {14}
         assert set(semantic[..., 0].reshape(-1).tolist()) >= {1, 10, 11, 14, 24}
-        colour = _pixels(images["rgb"])
+        colour = pixels(images["rgb"])
         assert (colour[mask][:, 0] > 2 * colour[mask][:, 2]).mean() > 0.5
 
         corners = _in_camera(images["depth"].transform, other.bounding_box.get_world_vertices(other.get_transform()))
-        metres = _metres(images["depth"])
-        assert corners[:, 0].min() - 0.1 <= metres[mask].min() < corners[:, 0].min() + 0.5
-        assert metres[mask].max() < corners[:, 0].max() + 0.1
+        depth = metres(images["depth"])
+        assert corners[:, 0].min() - 0.1 <= depth[mask].min() < corners[:, 0].min() + 0.5
+        assert depth[mask].max() < corners[:, 0].max() + 0.1
         focal = 0.5 * width / np.tan(0.5 * np.radians(fov))
         columns = 0.5 * width + focal * corners[:, 1] / corners[:, 0]
         rows = 0.5 * height - focal * corners[:, 2] / corners[:, 0]
@@ -104,8 +82,8 @@ def check_cameras(client: Any, world: Any) -> None:
         if semantic[row, column, 0] in (1, 24):
             camera = np.array(images["depth"].transform.get_matrix())
             ray = camera[:3, :3] @ (1.0, (column + 0.5 - 0.5 * width) / focal, -(row + 0.5 - 0.5 * height) / focal)
-            assert metres[row, column] == pytest.approx(camera[2, 3] / -ray[2], rel=1e-3)
-        assert metres[semantic[..., 0] == 11].min() == pytest.approx(1000.0)
+            assert depth[row, column] == pytest.approx(camera[2, 3] / -ray[2], rel=1e-3)
+        assert depth[semantic[..., 0] == 11].min() == pytest.approx(1000.0)
         for sensor, _ in sensors.values():
             sensor.destroy()
 
@@ -116,21 +94,21 @@ def check_from_above(client: Any, world: Any) -> None:
 
     ego, _ = _scene(world)
     place = ego.get_location() + carla.Location(z=30.0)
-    sensor, data = _sensor(
+    sensor, data = listening(
         world, "sensor.camera.depth", carla.Transform(place, carla.Rotation(pitch=-90.0)), None, image_size_x=64, image_size_y=64
     )
     world.tick()
-    metres = _metres(data.get(timeout=5.0))
+    depth = metres(data.get(timeout=5.0))
     roof = ego.bounding_box.location.z + ego.bounding_box.extent.z
-    assert metres[32, 32] == pytest.approx(30.0 - roof, abs=0.1)
-    assert metres[0, 0] == pytest.approx(30.0, abs=0.01)
+    assert depth[32, 32] == pytest.approx(30.0 - roof, abs=0.1)
+    assert depth[0, 0] == pytest.approx(30.0, abs=0.01)
     settings = world.get_settings()
     settings.no_rendering_mode = True
     world.apply_settings(settings)
     frame = world.tick()
     while (image := data.get(timeout=5.0)).frame < frame:
         pass
-    assert not _pixels(image).any()
+    assert not pixels(image).any()
     sensor.destroy()
     for kind, name, value in (("camera.rgb", "fov", "179.9"), ("lidar.ray_cast", "channels", "0"), ("camera.rgb", "image_size_x", "-3")):
         blueprint = world.get_blueprint_library().find(f"sensor.{kind}")
@@ -149,10 +127,10 @@ def check_lidars(client: Any, world: Any) -> None:
     turn = {"channels": 16, "range": 40.0, "points_per_second": 64000, "rotation_frequency": 20.0, "upper_fov": 5.0, "lower_fov": -25.0}
     whole = {"dropoff_general_rate": 0.0, "dropoff_zero_intensity": 0.0}
     sensors = [
-        _sensor(world, "sensor.lidar.ray_cast_semantic", place, ego, **turn),
-        _sensor(world, "sensor.lidar.ray_cast", place, ego, **turn, **whole),
-        _sensor(world, "sensor.lidar.ray_cast", place, ego, **turn),
-        _sensor(world, "sensor.lidar.ray_cast", place, ego, **turn, **whole, noise_stddev=0.05),
+        listening(world, "sensor.lidar.ray_cast_semantic", place, ego, **turn),
+        listening(world, "sensor.lidar.ray_cast", place, ego, **turn, **whole),
+        listening(world, "sensor.lidar.ray_cast", place, ego, **turn),
+        listening(world, "sensor.lidar.ray_cast", place, ego, **turn, **whole, noise_stddev=0.05),
     ]
     frame = world.tick()
     semantic, plain, thin, noisy = (data.get(timeout=5.0) for _, data in sensors)
@@ -186,7 +164,7 @@ def check_lidars(client: Any, world: Any) -> None:
     away = np.linalg.norm(np.frombuffer(noisy.raw_data, np.float32).reshape(-1, 4)[:, :3], axis=1) - distances
     assert away.std() == pytest.approx(0.05, rel=0.1)
     # half a turn a tick at 10 Hz
-    slow, data = _sensor(world, "sensor.lidar.ray_cast_semantic", place, ego, **{**turn, "rotation_frequency": 10.0})
+    slow, data = listening(world, "sensor.lidar.ray_cast_semantic", place, ego, **{**turn, "rotation_frequency": 10.0})
     angles = []
     for _ in range(4):
         world.tick()
@@ -201,8 +179,8 @@ def check_radar_and_obstacle(client: Any, world: Any) -> None:
 
     ego, other = _scene(world)
     other.enable_constant_velocity(carla.Vector3D(6.0, 0.0, 0.0))
-    radar, detections = _sensor(world, "sensor.other.radar", carla.Transform(carla.Location(x=2.5, z=0.8)), ego, points_per_second=4000)
-    obstacle, found = _sensor(world, "sensor.other.obstacle", carla.Transform(carla.Location(x=2.5, z=0.8)), ego, distance=30)
+    radar, detections = listening(world, "sensor.other.radar", carla.Transform(carla.Location(x=2.5, z=0.8)), ego, points_per_second=4000)
+    obstacle, found = listening(world, "sensor.other.obstacle", carla.Transform(carla.Location(x=2.5, z=0.8)), ego, distance=30)
     # what is set between two ticks holds from the next one on
     for _ in range(3):
         frame = world.tick()
@@ -228,7 +206,7 @@ def check_lane_invasion(client: Any, world: Any) -> None:
     point = world.get_map().get_spawn_points()[0]
     ego = world.spawn_actor(world.get_blueprint_library().find(MKZ), point)
     world.tick()
-    sensor, events = _sensor(world, "sensor.other.lane_invasion", carla.Transform(), ego)
+    sensor, events = listening(world, "sensor.other.lane_invasion", carla.Transform(), ego)
     lane = world.get_map().get_waypoint(point.location)
     frames = []
     for tick in range(35):
@@ -287,7 +265,7 @@ def check_many_sensors(client: Any, world: Any) -> None:
     wanted = [("sensor.camera.rgb", small, 1), ("sensor.camera.depth", small, 2), ("sensor.lidar.ray_cast", {}, 3)]
     wanted += [("sensor.other.imu", {}, 1), ("sensor.other.gnss", {}, 5), ("sensor.other.radar", {}, 4)]
     sensors = [
-        (*_sensor(world, kind, mount, ego, **attributes, sensor_tick=0.05 * every if every > 1 else 0.0), every)
+        (*listening(world, kind, mount, ego, **attributes, sensor_tick=0.05 * every if every > 1 else 0.0), every)
         for kind, attributes, every in wanted
     ]
     frames = [world.tick() for _ in range(60)]

@@ -16,7 +16,7 @@ from server_client import Caller, run_check
 
 from toy_env.server.sensors import SENSORS
 from toy_env.server.server import Server, ServerConfig
-from toy_env.server.testing import free_ports, serving
+from toy_env.server.testing import free_ports, installed_client, serving
 
 
 class Broken:
@@ -56,7 +56,7 @@ def check_others_go_on(client: Any, world: Any) -> None:
 def test_a_defect_in_a_sensor_ends_that_sensor_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SENSORS, "sensor.other.gnss", Broken)
     lines: list[str] = []
-    config = ServerConfig(port=free_ports(), maps=("ring",))
+    config = ServerConfig(port=free_ports(), maps=("ring",), version=installed_client())
     server = Server(config, lambda name, text: pytest.fail("nothing is compiled here"), report=lines.append)
     ended = threading.Event()
 

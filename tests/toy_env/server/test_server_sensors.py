@@ -102,8 +102,8 @@ def check_measurements(client: Any, world: Any) -> None:
 def check_refused(client: Any, world: Any) -> None:
     import carla
 
-    blueprint = world.get_blueprint_library().find("sensor.other.v2x")
-    with pytest.raises(RuntimeError, match=r"sensor\.other\.v2x is not provided"):
+    blueprint = world.get_blueprint_library().find("sensor.camera.dvs")
+    with pytest.raises(RuntimeError, match=r"sensor\.camera\.dvs is not provided"):
         world.spawn_actor(blueprint, carla.Transform())
 
 

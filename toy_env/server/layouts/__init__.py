@@ -3,10 +3,10 @@
 A further version is a further module beside `v0_9_16` and a row of `TABLES`.
 """
 
-from toy_env.server.layouts import v0_9_16
+from toy_env.server.layouts import v0_9_15, v0_9_16
 from toy_env.server.layouts.table import Layouts
 
-TABLES: dict[str, Layouts] = {"0.9.16": v0_9_16.LAYOUTS}
+TABLES: dict[str, Layouts] = {table.version: table for table in (v0_9_15.LAYOUTS, v0_9_16.LAYOUTS)}
 """By the version that the client expects of its server."""
 
 __all__ = ["TABLES", "Layouts"]

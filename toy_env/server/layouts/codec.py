@@ -76,7 +76,7 @@ FLOAT, INT, BOOL, TEXT, BYTES = (
     Kind("bytes", _bytes, plain=bytes),
 )
 ANY = Kind("anything", _same)
-COMMAND = Kind("float", _command)
+COMMAND = Kind("float", _command, plain=float)
 """A number of a vehicle's control."""
 
 

@@ -1,6 +1,7 @@
 """What a table of layouts holds; see `toy_env.server.layouts.v0_9_16` for one. Knows no version."""
 
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -64,3 +65,9 @@ class Layouts:
     """Sensor type, frame, timestamp, x, y, z, pitch, yaw, roll."""
     sensor_types: dict[str, int]
     """The number of a sensor's data on the stream, by the blueprint; `world` is the state message."""
+    arguments: Mapping[str, int]
+    """Of methods that take fewer than they declare: how many. The function has defaults for the others."""
+    unknown: frozenset[str]
+    """Blueprints that this version does not have."""
+    geolocation: Callable[[float, float, tuple[float, float]], tuple[float, float]]
+    """(latitude, longitude) in degrees of a place (x, y; m, CARLA's frame) by the (latitude, longitude) of the map's origin."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from toy_env.server.layouts import values as v
 from toy_env.server.layouts.codec import ANY, BOOL, BYTES, COMMAND, FLOAT, INT, TEXT, many, optional, record
+from toy_env.server.layouts.geodesy import transverse_mercator
 from toy_env.server.layouts.table import Composites, Family, Layouts
 
 vector = record(v.Vector, x=FLOAT, y=FLOAT, z=FLOAT)
@@ -179,4 +180,7 @@ LAYOUTS = Layouts(
     state_header=struct.Struct("<Qdf3iI"),
     sensor_header=struct.Struct("<QQd6f"),
     sensor_types=SENSOR_TYPES,
+    arguments={},
+    unknown=frozenset(),
+    geolocation=transverse_mercator,
 )

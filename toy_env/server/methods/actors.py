@@ -29,7 +29,7 @@ def spawn_actor(context: Context, description: Description, transform: Transform
     note="every attachment is rigid; sockets are not known",
 )
 def spawn_actor_with_parent(
-    context: Context, description: Description, transform: Transform, parent: int, attachment: int, socket: str
+    context: Context, description: Description, transform: Transform, parent: int, attachment: int, socket: str = ""
 ) -> ActorInfo:
     """Spawn an actor that is attached to another."""
     return spawn(context, description, transform, parent).info

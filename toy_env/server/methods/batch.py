@@ -81,7 +81,7 @@ def run(context: Context, command: Any, future: int, depth: int) -> int:
     """
     name, fields = _decoded(context, command, depth)
     if name == "spawn":
-        description, transform, parent, _, _, then = fields
+        description, transform, parent, *_, then = fields
         if parent is not None:
             parent = parent or future
         actor_id = actors.spawn(context, description, transform, parent).id

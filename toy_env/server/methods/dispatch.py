@@ -2,22 +2,32 @@
 
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from toy_env.server.errors import Malformed, Refused
 from toy_env.server.layouts import Layouts
 from toy_env.server.methods.names import CLIENT_METHODS
 from toy_env.server.methods.registry import Method, Reply, kind_of
-from toy_env.server.transport.rpc import Request, reply
+from toy_env.server.transport.rpc import Request, packed, reply, reply_with
 
 
-class Entry(NamedTuple):
+@dataclass(slots=True)
+class Entry:
     """A method, made ready for a version."""
 
     call: Callable[..., Any]
     decode: tuple[Callable[[Any], Any], ...]
     encode: Callable[[Any], Any]
     form: Reply
+    result: Any = None
+    """The last result, if it was a tuple: these never change, and settings, weather and catalogue are asked for again and again;"""
+    packed: bytes = b""
+    """and how it was sent."""
+
+
+NOTHING = packed(((False,),))
+"""The result of a method that gives none."""
 
 
 class Dispatcher:
@@ -43,7 +53,7 @@ class Dispatcher:
         self._entries = {
             name: Entry(
                 item.call,
-                tuple(kind_of(kind, layouts).decode for kind in item.takes),
+                tuple(kind_of(kind, layouts).decode for kind in item.takes[: layouts.arguments.get(name)]),
                 kind_of(item.gives, layouts).encode,
                 item.reply,
             )
@@ -55,16 +65,21 @@ class Dispatcher:
         entry = self._entries.get(request.method)
         if entry is None:
             return self._error(request, _unknown(request.method))
-        call, decode, encode, form = entry
+        decode, form = entry.decode, entry.form
         try:
             arguments = [kind(value) for kind, value in zip(decode, request.params[1:], strict=True)]
-            result = call(self._context, *arguments)
+            result = entry.call(self._context, *arguments)
             if self._log is not None:
                 self._log(f"{request.method}{tuple(arguments)} -> {_short(result)}")
             if form is Reply.VOID:
-                return reply(request.number, None, ((False,),))
-            value = encode(result)
-            return reply(request.number, None, value if form is Reply.BARE else ((1, value),))
+                return reply_with(request.number, NOTHING)
+            if entry.packed and result is entry.result:
+                return reply_with(request.number, entry.packed)
+            value = entry.encode(result)
+            data = packed(value if form is Reply.BARE else ((1, value),))
+            if isinstance(result, tuple):
+                entry.result, entry.packed = result, data
+            return reply_with(request.number, data)
         except Refused as refused:
             if self._log is not None:
                 self._log(f"{request.method}: refused: {refused}")

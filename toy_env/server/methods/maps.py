@@ -4,12 +4,14 @@ from typing import Any
 
 from toy_env.server.errors import Refused
 from toy_env.server.layouts.values import MapInfo
-from toy_env.server.methods.registry import Context, Fidelity, method
+from toy_env.server.methods.registry import Context, method
 
 NAV = "Nav"
 """The folder of the mesh for pedestrians, as the client asks for it."""
 PATH = "/Game/Carla/Maps/"
 MOST_TEXT_BYTES = 48 << 20
+BUILDINGS = 1
+"""The bit of the layer of buildings."""
 
 
 @method("get_map_info", gives="map_info")
@@ -54,10 +56,12 @@ def get_navigation_mesh(context: Context) -> bytes:
     return nav[1] if nav is not None else b""
 
 
-@method("load_new_episode", "str", "bool", "int", note="map layers change nothing")
+@method("load_new_episode", "str", "bool", "int", note="of the map layers that of buildings acts")
 def load_new_episode(context: Context, name: str, reset_settings: bool, layers: int) -> None:
     """Load a map, or begin anew on the map of now where the name is empty."""
     context.load(name, keep_settings=not reset_settings)
+    if not layers & BUILDINGS:
+        _show(context, False)
 
 
 @method(
@@ -70,11 +74,25 @@ def copy_opendrive_to_file(context: Context, xodr: str, parameters: Any) -> None
     context.sent_map = xodr
 
 
-@method("load_map_layer", "int", fidelity=Fidelity.IGNORED)
+@method("load_map_layer", "int", note="the layer of buildings; there are no others, and all maps have it, not only those named `_Opt`")
 def load_map_layer(context: Context, layers: int) -> None:
-    """Show a layer of the map: there are none."""
+    """Show a layer of the map."""
+    if layers & BUILDINGS:
+        _show(context, True)
 
 
-@method("unload_map_layer", "int", fidelity=Fidelity.IGNORED)
+@method("unload_map_layer", "int", note="the layer of buildings; its objects stay listed")
 def unload_map_layer(context: Context, layers: int) -> None:
-    """Hide a layer of the map: there are none."""
+    """Hide a layer of the map."""
+    if layers & BUILDINGS:
+        _show(context, False)
+
+
+def _show(context: Context, shown: bool) -> None:
+    """Let sensors see all buildings, or none."""
+    world = context.world
+    numbers = world.map.surroundings.building_numbers
+    if shown:
+        world.scenery.hidden -= numbers
+    else:
+        world.scenery.hidden |= numbers

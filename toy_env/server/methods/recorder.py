@@ -73,7 +73,9 @@ def show_recorder_actors_blocked(context: Context, name: str, least_s: float, di
     fidelity=Fidelity.MODEL,
     note="afterwards vehicles stand; the offset changes nothing",
 )
-def replay_file(context: Context, name: str, start: float, duration: float, follow: int, sensors: bool, offset: Transform) -> str:
+def replay_file(
+    context: Context, name: str, start: float, duration: float, follow: int, sensors: bool, offset: Transform | None = None
+) -> str:
     """Play a recording, on its map; how it went."""
     path = path_of(context, name)
     map_name, frames = frames_of(path)

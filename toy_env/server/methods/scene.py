@@ -66,7 +66,7 @@ def first_hit(world: World, start: Vector, direction: Any, limit: float, afresh:
     "int",
     gives="[box]",
     fidelity=Fidelity.MODEL,
-    note="signals, signs and vehicles: there are no buildings",
+    note="buildings, signals, signs and vehicles",
 )
 def get_all_level_boxes(context: Context, tag: int) -> tuple[Box, ...]:
     """Boxes in the world's frame of all things of a tag."""
@@ -80,7 +80,7 @@ def get_all_level_boxes(context: Context, tag: int) -> tuple[Box, ...]:
     "int",
     gives="[environment_object]",
     fidelity=Fidelity.MODEL,
-    note="signals and signs: there are no buildings and plants",
+    note="buildings, signals and signs: there are no plants",
 )
 def get_environment_objects(context: Context, tag: int) -> tuple[EnvironmentObject, ...]:
     """The objects of the map of a tag."""
@@ -98,7 +98,7 @@ def enable_environment_objects(context: Context, numbers: tuple[int, ...], enabl
         hidden.update(known.intersection(numbers))
 
 
-@method("get_names_of_all_objects", gives="[str]", fidelity=Fidelity.MODEL, note="signals and signs")
+@method("get_names_of_all_objects", gives="[str]", fidelity=Fidelity.MODEL, note="buildings, signals and signs")
 def get_names_of_all_objects(context: Context) -> tuple[str, ...]:
     """The names of the objects of the map."""
     return tuple(one.name for one in context.world.map.surroundings.objects)

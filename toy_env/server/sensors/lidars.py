@@ -92,10 +92,9 @@ class SemanticLidar(Lidar):
         """One scan a frame."""
         angle, hits = self._scan(world)
         labels, cosines = hits.labels()
-        ids = np.array([*(0 if owner is None else owner.id for owner in world.scenery.owners), 0], np.uint32)
         kept = np.flatnonzero(hits.face != NOTHING_HIT)
         points = np.empty(len(kept), SEMANTIC_POINT)
         points["place"] = hits.rays[kept] * hits.distance[kept, None]
-        points["cosine"], points["number"], points["tag"] = cosines[kept], ids[labels[kept, 1]], labels[kept, 0]
+        points["cosine"], points["number"], points["tag"] = cosines[kept], world.scenery.ids[labels[kept, 1]], labels[kept, 0]
         counts = np.bincount(kept // max(len(hits.rays) // self._channels, 1), minlength=self._channels).astype(np.uint32)
         yield HEADER.pack(angle, self._channels) + counts.tobytes() + points.tobytes()

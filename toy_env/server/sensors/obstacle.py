@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toy_env.render.boxes import BOX_OWNER, BOX_RADIUS
 from toy_env.render.rays import NOTHING_HIT, cast
+from toy_env.render.relief import LEVEL
 from toy_env.server.layouts import Layouts
 from toy_env.server.layouts.values import ActorInfo, Box, Description
 from toy_env.server.sensors.rays import MIRROR
@@ -40,12 +41,15 @@ class Obstacle:
             return
         scenery = world.scenery
         boxes = scenery.boxes(world)
-        wanted = np.array([self._counts(owner, me) for owner in scenery.owners], np.bool_)
+        still = len(scenery.surroundings.objects)
+        wanted = np.full(len(scenery.owners), not self._dynamic, np.bool_)
+        wanted[still:] = [self._counts(owner, me) for owner in scenery.owners[still:]]
         boxes = grown(boxes[wanted[boxes[:, BOX_OWNER].astype(np.int64)]], number(self._actor, "hit_radius"))
         location, rotation = world.transform(self._actor)
         turn, ahead = axes(rotation) * MIRROR[:, None], np.array([[1.0, 0.0, 0.0]])
         distance, face = np.empty(1), np.empty(1, np.int32)
-        cast(np.array(location) * MIRROR, turn, ahead, number(self._actor, "distance"), BELOW_ALL, boxes, distance, face)
+        place = np.array(location) * MIRROR
+        cast(place, turn, ahead, number(self._actor, "distance"), BELOW_ALL, boxes, *LEVEL, distance, face)
         if face[0] != NOTHING_HIT:
             owner = scenery.owners[int(boxes[face[0] // 6, BOX_OWNER])]
             other = SCENERY if owner is None else owner.info

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from toy_env.render.developing import GROUND_TAGS
 from toy_env.render.labelled_rays import label
 from toy_env.render.rays import cast
+from toy_env.render.relief import Relief
 from toy_env.server.layouts.values import Transform
 from toy_env.server.world.axes import axes
 
@@ -36,13 +37,14 @@ class Hits:
     """(n,) as `toy_env.render.rays.cast` gives it."""
     boxes: NDArray[np.float64]
     """(m, BOX)."""
+    relief: Relief
 
     def labels(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """(n, 2) tag and place in `Scenery.owners` (-1: none) of what was hit, and (n,) cosines to the surfaces."""
         count, scenery = len(self.rays), self.world.scenery
         labels, cosines = np.empty((count, 2), np.int64), np.empty(count)
         ground = (scenery.surroundings.ground.tiles.fine, GROUND_TAGS, *scenery.painted(self.origin))
-        label(labels, cosines, self.origin, self.turn, self.rays, self.distance, self.face, self.boxes, ground)
+        label(labels, cosines, self.origin, self.turn, self.rays, self.distance, self.face, self.boxes, ground, *self.relief)
         return labels, cosines
 
 
@@ -52,5 +54,6 @@ def shoot(world: "World", transform: Transform, rays: NDArray[np.float64], limit
     x, y, z = transform.location
     origin, turn = np.array([x, -y, z]), axes(transform.rotation) * MIRROR[:, None]
     distance, face = np.empty(len(rays)), np.empty(len(rays), np.int32)
-    cast(origin, turn, rays, limit, world.scenery.surroundings.ground_z(x, -y, z), boxes, distance, face)
-    return Hits(world, origin, turn, rays, distance, face, boxes)
+    ground_z, relief = world.scenery.surroundings.ground_at(x, -y, z)
+    cast(origin, turn, rays, limit, ground_z, boxes, *relief, distance, face)
+    return Hits(world, origin, turn, rays, distance, face, boxes, relief)

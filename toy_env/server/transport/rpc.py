@@ -14,11 +14,17 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import msgpack
+import numpy as np
+from numpy.typing import NDArray
 
 from toy_env.server.transport.loop import BACKLOG, Loop, accept, bind
 
 REQUEST, RESPONSE = 0, 1
+UNAWAITED = ((True,),)
+"""How the parameters of a call begin whose reply nobody waits for."""
 READ_BYTES = 1 << 18
+SPARE_BYTES = 64
+"""Behind them, which whoever looks for the end of a request may read."""
 MAX_MESSAGE_BYTES = 64 << 20
 """A longer message closes the connection: the longest honest one is an OpenDRIVE text."""
 MAX_UNREAD_BYTES = 64 << 20
@@ -27,6 +33,9 @@ MAX_QUEUED = 1 << 16
 """So is one that sends so many requests while it is held."""
 SHORT_S = 0.002
 """A request that is held for no longer is waited for, all others with it."""
+UNAWAITED_S = 0.002
+"""Replies that nobody waits for leave with the next one that somebody waits for, or after this time: each write wakes a thread of the
+client."""
 
 
 class Request(NamedTuple):
@@ -46,6 +55,10 @@ class Service(Protocol):
     def passes(self, request: Request) -> bool:
         """Whether the request may be answered while one before it is held."""
 
+    def at_once(self, connection: "Connection", data: NDArray[np.uint8], size: int) -> tuple[int, bool]:
+        """Answer requests that are read faster than by MessagePack's own reader: of the first `size` bytes of `data`, which begin with a
+        request, how many have been answered (whole requests, into `connection.out`), and whether somebody waits for a reply of them."""
+
     def answer(self, connection: "Connection", request: Request) -> bytes:
         """The reply as bytes."""
 
@@ -55,10 +68,22 @@ class Service(Protocol):
 
 def reply(number: int, error: Any, result: Any) -> bytes:
     """A reply."""
-    return bytes(_packer.pack((RESPONSE, number, error, result)))
+    return packed((RESPONSE, number, error, result))
+
+
+def reply_with(number: int, result: bytes) -> bytes:
+    """A reply without an error; the result is already packed."""
+    return REPLY_HEAD + packed(number) + NIL + result
+
+
+def packed(value: Any) -> bytes:
+    """A value as MessagePack."""
+    data: bytes = _packer.pack(value)
+    return data
 
 
 _packer = msgpack.Packer(use_bin_type=True)
+REPLY_HEAD, NIL = b"\x94\x01", b"\xc0"
 
 
 class Connection:
@@ -72,6 +97,10 @@ class Connection:
         with contextlib.suppress(OSError):
             self.address = str(sock.getpeername()[0])
         self.requests: deque[Request] = deque()
+        self.fed = 0
+        """Bytes that the unpacker has been given,"""
+        self.read = 0
+        """and those of them that are whole requests."""
         self.out = bytearray()
         self.writing = False
         self.unpacker = msgpack.Unpacker(use_list=False, raw=False, strict_map_key=False, max_buffer_size=MAX_MESSAGE_BYTES)
@@ -90,6 +119,10 @@ class RpcServer:
         self._connections: dict[int, Connection] = {}
         self._held: dict[int, float] = {}
         """Connections whose first request waits, and until when."""
+        self._unawaited: dict[int, float] = {}
+        """Connections with replies that nobody waits for, and when these leave at the latest."""
+        self._buffer = np.zeros(READ_BYTES + SPARE_BYTES, np.uint8)
+        self._view = self._buffer.data
         self._listener = bind(host, port)
         loop.every_turn(self._resume)
 
@@ -118,34 +151,44 @@ class RpcServer:
             self._send(connection)
         if mask & selectors.EVENT_READ:
             try:
-                data = connection.sock.recv(READ_BYTES)
+                size = connection.sock.recv_into(self._view, READ_BYTES)
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
-            if not data:
+                size = 0
+            if not size:
                 self._close(connection)
-            elif self._take(connection, data):
-                self._work(connection)
+                return
+            done, awaited = 0, False
+            if connection.read == connection.fed and not connection.requests:
+                done, awaited = self._service.at_once(connection, self._buffer, size)
+            if done == size:
+                self._hand_over(connection, awaited)
+            elif self._take(connection, self._view[done:size]):
+                self._work(connection, awaited)
 
-    def _take(self, connection: Connection, data: bytes) -> bool:
+    def _take(self, connection: Connection, data: memoryview) -> bool:
         """Queue the requests that the bytes complete. False where they are none, and the connection is closed."""
+        unpacker, requests = connection.unpacker, connection.requests
         try:
-            connection.unpacker.feed(data)
-            connection.requests.extend(_request(message) for message in connection.unpacker)
+            unpacker.feed(data)
+            connection.fed += len(data)
+            for message in unpacker:
+                requests.append(_request(message))
+                connection.read = unpacker.tell()
         except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
             # UnicodeDecodeError, BufferFull and StackError are of these
             self._report(f"client {connection.number} sent what is no request ({type(error).__name__}: {error}); it is disconnected")
             self._close(connection)
             return False
-        if len(connection.requests) > MAX_QUEUED:
-            self._report(f"client {connection.number} sent {len(connection.requests)} requests without waiting; it is disconnected")
+        if len(requests) > MAX_QUEUED:
+            self._report(f"client {connection.number} sent {len(requests)} requests without waiting; it is disconnected")
             self._close(connection)
             return False
         return True
 
-    def _work(self, connection: Connection) -> None:
-        """Answer what is queued, up to a request that has to wait."""
+    def _work(self, connection: Connection, awaited: bool) -> None:
+        """Answer what is queued, up to a request that has to wait; `awaited`: somebody waits for what has already been answered."""
         requests, service = connection.requests, self._service
         while requests:
             until = service.held_until(requests[0])
@@ -159,11 +202,19 @@ class RpcServer:
                 # what has been answered leaves before; sockets are waited for in whole milliseconds, so this is slept
                 self._send(connection)
                 time.sleep(rest)
-            connection.out += service.answer(connection, requests.popleft())
+            request = requests.popleft()
+            connection.out += service.answer(connection, request)
+            awaited = awaited or request.params[:1] != UNAWAITED
         else:
             self._held.pop(connection.number, None)
-        if connection.out:
+        self._hand_over(connection, awaited or bool(requests))
+
+    def _hand_over(self, connection: Connection, awaited: bool) -> None:
+        """Send the replies that there are, at once if somebody waits for one of them."""
+        if awaited or len(connection.out) > READ_BYTES:
             self._send(connection)
+        elif connection.out:
+            self._unawaited.setdefault(connection.number, time.monotonic() + UNAWAITED_S)
 
     def _let_pass(self, connection: Connection) -> bool:
         """Answer the first request that may pass the one that is held; whether there was one."""
@@ -176,14 +227,25 @@ class RpcServer:
 
     def _resume(self, now: float) -> float | None:
         """Go on with the connections that wait, as far as they may."""
+        if not self._held and not self._unawaited:
+            return None
         for number in list(self._held):
             connection = self._connections.get(number)
             del self._held[number]
             if connection is not None:
-                self._work(connection)
-        return min(self._held.values(), default=None)
+                self._work(connection, awaited=True)
+        for number in [number for number, until in self._unawaited.items() if until <= now]:
+            del self._unawaited[number]
+            connection = self._connections.get(number)
+            if connection is not None:
+                self._send(connection)
+        return min([*self._held.values(), *self._unawaited.values()], default=None)
 
     def _send(self, connection: Connection) -> None:
+        if self._unawaited:
+            self._unawaited.pop(connection.number, None)
+        if not connection.out:
+            return
         try:
             sent = connection.sock.send(connection.out)
             del connection.out[:sent]
@@ -203,6 +265,7 @@ class RpcServer:
         if self._connections.pop(connection.number, None) is None:
             return
         self._held.pop(connection.number, None)
+        self._unawaited.pop(connection.number, None)
         self._loop.forget(connection.sock)
         connection.sock.close()
         self._service.closed(connection)

@@ -81,7 +81,7 @@ class Streams:
         """Whether somebody reads the stream."""
         return stream in self._subscribers
 
-    def publish(self, stream: int, message: bytes, patient: bool) -> None:
+    def publish(self, stream: int, message: bytes | memoryview, patient: bool) -> None:
         """Send a message to all subscribers of a stream.
 
         Args:
@@ -90,7 +90,7 @@ class Streams:
         for subscriber in () if self.losing else tuple(self._subscribers.get(stream, ())):
             self.send(subscriber, message, patient)
 
-    def send(self, subscriber: Subscriber, message: bytes, patient: bool) -> None:
+    def send(self, subscriber: Subscriber, message: bytes | memoryview, patient: bool) -> None:
         """Send a message to one subscriber; see `publish`."""
         data = LENGTH.pack(len(message)) + message
         if subscriber.waiting and not self._has_room(subscriber, patient):

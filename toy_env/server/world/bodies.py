@@ -7,7 +7,6 @@ Poses in BODY are in the map frame (right-handed, metres, radians); those in the
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carla_rl.world.state import aligned
 
@@ -60,31 +59,43 @@ MAX_HITS = 256
 """Touches of a tick that are told; the cars stop all the same."""
 
 
+FIRST_ROWS = 64
+"""There is room for so many before the tables grow."""
+
+
 class Bodies:
     """The two tables. They grow; `bodies` and `states` are the rows in use.
 
     Args:
         state: layout of a state of a vehicle.
+        head: bytes before the states in a message to clients.
     """
 
-    def __init__(self, state: np.dtype[Any]) -> None:
-        self._state = state
+    def __init__(self, state: np.dtype[Any], head: int) -> None:
+        self._state, self._head = state, head
         self.count = 0
-        self._bodies = aligned((64,), BODY)
-        self._states = np.zeros(64, state)
-        self.buffer = _bytes_of(self._states)
-        """Of the states: for writing a field by its place in bytes."""
+        self._bodies = aligned((FIRST_ROWS,), BODY)
+        self._make_states(FIRST_ROWS)
         self.hits = np.zeros(MAX_HITS, HIT)
+        self._look()
 
-    @property
-    def bodies(self) -> NDArray[np.void]:
+    def _look(self) -> None:
+        """Make the views of the rows in use: they are looked at more often than rows come and go."""
+        self.bodies = self._bodies[: self.count]
         """(n,) BODY."""
-        return self._bodies[: self.count]
-
-    @property
-    def states(self) -> NDArray[np.void]:
+        self.states = self._states[: self.count]
         """(n,) states."""
-        return self._states[: self.count]
+        self.raw = self.states.view(np.uint8).reshape(self.count, self.state_bytes)
+        """(n, bytes of a state) the same as bytes."""
+        self.message = memoryview(self._message)[: self._head + self.count * self.state_bytes]
+        """A head for others to write, and the states."""
+
+    def _make_states(self, rows: int) -> None:
+        """Room for so many states, in a new buffer."""
+        self._message = bytearray(self._head + rows * self.state_bytes)
+        self._states = np.frombuffer(self._message, self._state, offset=self._head)
+        self.buffer = memoryview(self._message)[self._head :]
+        """Of the states: for writing a field by its place in bytes."""
 
     @property
     def state_bytes(self) -> int:
@@ -94,14 +105,15 @@ class Bodies:
     def add(self) -> int:
         """A new row of zeros."""
         if self.count == len(self._bodies):
-            bodies, states = aligned((2 * self.count,), BODY), np.zeros(2 * self.count, self._state)
-            bodies[: self.count], states[: self.count] = self._bodies, self._states
-            self._bodies, self._states = bodies, states
-            self.buffer = _bytes_of(states)
+            bodies, states = self._bodies, self._states
+            self._bodies = aligned((2 * self.count,), BODY)
+            self._make_states(2 * self.count)
+            self._bodies[: self.count], self._states[: self.count] = bodies, states
         row = self.count
         self._bodies[row], self._states[row] = np.zeros((), BODY), np.zeros((), self._state)
         self._bodies[row]["parent"], self._bodies[row]["lane"] = -1, -1
         self.count += 1
+        self._look()
         return row
 
     def remove(self, row: int) -> None:
@@ -110,6 +122,7 @@ class Bodies:
         self._bodies[row : last - 1] = self._bodies[row + 1 : last].copy()
         self._states[row : last - 1] = self._states[row + 1 : last].copy()
         self.count -= 1
+        self._look()
         parents = self._bodies["parent"][: self.count]
         parents[parents == row] = -1
         parents[parents > row] -= 1
@@ -117,8 +130,4 @@ class Bodies:
     def clear(self) -> None:
         """Forget all rows."""
         self.count = 0
-
-
-def _bytes_of(rows: NDArray[np.void]) -> memoryview:
-    """The memory of rows, to be written."""
-    return rows.view(np.uint8).data
+        self._look()

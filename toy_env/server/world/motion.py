@@ -29,12 +29,16 @@ class Mover(IntEnum):
     """It is attached to its parent."""
     OTHER = 4
     """Somebody writes its row and its state before the kernel: see `toy_env.server.world.world.Part`."""
+    GUIDED = 5
+    """Likewise, but its height and its tilt are those of the road."""
 
 
-VEHICLE, WALKER, CHILD = int(Mover.VEHICLE), int(Mover.WALKER), int(Mover.CHILD)
+VEHICLE, WALKER, CHILD, GUIDED = int(Mover.VEHICLE), int(Mover.WALKER), int(Mover.CHILD), int(Mover.GUIDED)
 GRAVITY = 9.81
 """m/s^2."""
 LANE_SPEED_KMH = 3.6
+STEEPEST = 0.3
+"""Wheels that are on the road stay on it where it falls less than this: a car does not take off at every crest."""
 PASSES = 4
 """Times that touches are looked for again after cars have been put back; what still touches then stays."""
 
@@ -95,6 +99,29 @@ def move(vehicle: VehicleParameters, me: Record, state: Record, dt: float) -> No
 
 
 @inline_rule
+def height_at(town: Town, sample: int, x: float, y: float) -> tuple[float, float]:
+    """Height in m of the road at a place near one of its samples, and how it rises along the lane."""
+    here = town.samples[sample]
+    past = (x - here.x) * math.cos(here.yaw) + (y - here.y) * math.sin(here.yaw)
+    lane, other = town.lanes[here.lane], sample + (1 if past > 0.0 else -1)
+    if other < lane.first or other > lane.last:
+        other = 2 * sample - other
+    if other < lane.first or other > lane.last:
+        return float(here.z), 0.0
+    beside = town.samples[other]
+    rise = float(beside.z - here.z) / (beside.s - here.s)
+    return float(here.z) + rise * past, rise
+
+
+@inline_rule
+def lean(me: Record, state: Record, rise: float, lane_yaw: float) -> None:
+    """Tilt a state as the road does that rises so along its lane: pitch is positive with the nose up, roll with the right side down."""
+    turn = me.yaw - lane_yaw
+    state.transform[3] = math.degrees(math.atan(rise * math.cos(turn)))
+    state.transform[5] = math.degrees(math.atan(-rise * math.sin(turn)))
+
+
+@inline_rule
 def settle(town: Town, me: Record, state: Record, dt: float) -> None:
     """Bring a row down to the road, and note the lane under it."""
     sample = nearest_sample(town, me.x, me.y, me.z)
@@ -103,7 +130,7 @@ def settle(town: Town, me: Record, state: Record, dt: float) -> None:
         # beside all roads the ground is where the row last stood
         me.fall = 0.0
         return
-    ground = float(town.samples[sample].z)
+    ground, rise = height_at(town, sample, me.x, me.y)
     me.lane = town.samples[sample].lane
     if me.mover == VEHICLE:
         state.speed_limit = LANE_SPEED_KMH * town.lanes[me.lane].speed_limit
@@ -111,13 +138,27 @@ def settle(town: Town, me: Record, state: Record, dt: float) -> None:
         return
     if me.mover == WALKER:
         ground += me.half_height
-    if me.z > ground + 1e-3:
+    if me.z > ground + (1e-3 if me.fall > 0.0 else 1e-3 + STEEPEST * abs(me.speed) * dt):
         me.fall += GRAVITY * dt
         me.z = max(me.z - me.fall * dt, ground)
     else:
         me.z = ground
     if me.z <= ground:
         me.fall = 0.0
+        if me.mover == VEHICLE:
+            lean(me, state, rise, town.samples[sample].yaw)
+
+
+@inline_rule
+def stand(town: Town, me: Record, state: Record) -> None:
+    """Put a row that is moved by somebody else onto the road. What is on the ground with the bottom of its box stands on it."""
+    sample = nearest_sample(town, me.x, me.y, me.z)
+    if sample >= 0:
+        ground, rise = height_at(town, sample, me.x, me.y)
+        me.z = ground + me.half_height - me.box_z
+        state.transform[2] = me.z
+        if me.box_z > 0.0:
+            lean(me, state, rise, town.samples[sample].yaw)
 
 
 @inline_rule
@@ -268,6 +309,8 @@ def advance(
         if me.mover == VEHICLE or me.mover == WALKER:
             move(vehicle, me, state, dt)
             settle(town, me, state, dt)
+        elif me.mover == GUIDED:
+            stand(town, me, state)
     told = collide(bodies, count, hits, dt)
     for i in range(count):
         me, state = bodies[i], states[i]

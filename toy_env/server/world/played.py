@@ -30,7 +30,6 @@ LOOKS = {
 COLLISIONS = (Infraction.COLLISION_PEDESTRIAN, Infraction.COLLISION_VEHICLE, Infraction.COLLISION_STATIC)
 TRUCK_HALF_M = 3.0
 MOTORBIKE_HALF_M = 1.3
-BODY_HEIGHT_M = 0.9
 
 
 class Played:
@@ -110,16 +109,16 @@ class Played:
 
     def _put(self, world: World, number: int, look: str, x: float, y: float, yaw: float, speed: float, yaw_rate: float) -> None:
         east, south, degrees = to_carla(x, y, yaw)
-        height = BODY_HEIGHT_M if look.startswith("walker.") else 0.0
-        transform = Transform(Vector(east, south, height), Rotation(0.0, degrees, 0.0))
         actor = self._actors.get(number)
         if actor is None or actor.row < 0:
+            transform = Transform(Vector(east, south, world.map.surroundings.height(x, y, yaw)), Rotation(0.0, degrees, 0.0))
             role = "hero" if number == HERO_SCENE_ID else "scenario"
             description = Description(0, look, (AttributeValue("role_name", 4, role),))
             actor = self._actors[number] = world.add(description, transform, world.catalogue.by_id[look])
-            world.body(actor)["mover"] = Mover.OTHER
+            world.body(actor)["mover"] = Mover.GUIDED
         else:
-            world.place(actor, transform)
+            (_, _, height), (pitch, _, roll) = world.transform(actor)
+            world.place(actor, Transform(Vector(east, south, height), Rotation(pitch, degrees, roll)))
         state, body = world.state(actor), world.body(actor)
         before = state["velocity"].copy()
         state["velocity"] = (speed * np.cos(yaw), -speed * np.sin(yaw), 0.0)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.types import TICK_S
+from carla_rl.world.compiled import Bound, kernel
 from carla_rl.world.signals import ALL_RED_TICKS, GREEN_TICKS, YELLOW_TICKS
 
 RED, YELLOW, GREEN, OFF, UNKNOWN = range(5)
@@ -31,6 +32,17 @@ class Times(NamedTuple):
     green: float = GREEN_TICKS * TICK_S
     yellow: float = YELLOW_TICKS * TICK_S
     red: float = ALL_RED_TICKS * TICK_S
+
+
+@kernel
+def pass_time(runs: NDArray[np.bool_], ends: NDArray[np.float64], elapsed: NDArray[np.float64], dt: float) -> bool:
+    """Let time pass for the lights for which it does; whether a stage of one is over. Nearly all ticks end here."""
+    over = False
+    for i in range(len(runs)):
+        if runs[i]:
+            elapsed[i] += dt
+            over = over or elapsed[i] >= ends[i]
+    return over
 
 
 class Programme:
@@ -56,11 +68,15 @@ class Programme:
         self.changed = True
         """Times have changed since somebody has set this to False."""
         self._members = {key: np.flatnonzero([own == key for own in keys]) for key in self.times}
+        self._keys = {junction: [item for item in self._members.items() if item[0][0] == junction] for junction in self.junctions}
         self._turn: dict[int, int] = {}
         """By junction: the phase whose turn it is."""
         self._stage = dict.fromkeys(self.times, LAST)
-        self._since = dict.fromkeys(self.times, 0.0)
-        """s that each controller has been in its stage."""
+        self._runs = np.zeros(len(self.junctions), np.bool_)
+        """(T,) whether time passes for the light: its controller has the turn and is not frozen."""
+        self._ends = np.zeros(len(self.junctions))
+        """(T,) s of `elapsed` at which the stage of such a light is over."""
+        self._pass = Bound(pass_time)
         for junction in sorted(set(self.junctions)):
             self._begin(junction, 0)
             self._skip(junction, random.Random(f"{seed} {junction}").uniform(0.0, self.cycle(junction)))
@@ -75,21 +91,17 @@ class Programme:
 
     def advance(self, dt: float) -> None:
         """Let time pass; a controller goes on by one stage at most."""
-        for junction, phase in self._turn.items():
-            key = (junction, phase)
-            lights = self._members[key]
-            if self.frozen[lights[0]]:
-                continue
-            since = self._since[key] + dt
-            if since >= self.times[key][self._stage[key]] - EARLY_S:
-                self._next(junction, phase)
-            else:
-                self._since[key] = since
-                self.elapsed[lights] = since
+        arguments = (self._runs, self._ends, self.elapsed, dt)
+        if self._pass.entry(arguments)(*arguments):
+            over = np.flatnonzero(self._runs & (self.elapsed >= self._ends))
+            for junction in sorted({self.junctions[light] for light in over}):
+                self._next(junction, self._turn[junction])
 
     def freeze(self, frozen: bool, light: int | None = None) -> None:
         """Let time stand still, or go on, at the junction of a light, or everywhere."""
         self.frozen[slice(None) if light is None else self.group(light)] = frozen
+        for junction in self._turn:
+            self._plan(junction)
 
     def set_state(self, light: int, state: int) -> None:
         """A light's state until its controller's next stage; the programme's time goes on as it was."""
@@ -100,6 +112,7 @@ class Programme:
         key = (self.junctions[light], self.phases[light])
         self.times[key] = Times(*(seconds if number == stage else value for number, value in enumerate(self.times[key])))
         self.changed = True
+        self._plan(key[0])
 
     def reset(self, junctions: set[int] | None = None) -> None:
         """Begin the cycles anew, with the times that are set; of some junctions only, if wanted."""
@@ -115,7 +128,6 @@ class Programme:
         while seconds >= (left := self.times[key := (junction, self._turn[junction])][self._stage[key]]):
             seconds -= left
             self._next(*key)
-        self._since[key] = seconds
         self.elapsed[self._members[key]] = seconds
 
     def _next(self, junction: int, phase: int) -> None:
@@ -123,7 +135,6 @@ class Programme:
         if self._stage[key] < LAST:
             self._show(key, self._stage[key] + 1)
         else:
-            self._since[key] = 0.0
             self.elapsed[self._members[key]] = 0.0
             self._begin(junction, phase + 1 if (junction, phase + 1) in self.times else 0)
 
@@ -133,6 +144,13 @@ class Programme:
 
     def _show(self, key: Key, stage: int) -> None:
         """Put a controller at the beginning of a stage, and its lights with it."""
-        self._stage[key], self._since[key] = stage, 0.0
+        self._stage[key] = stage
         lights = self._members[key]
         self.states[lights], self.elapsed[lights] = STAGES[stage], 0.0
+        self._plan(key[0])
+
+    def _plan(self, junction: int) -> None:
+        """Note for whom time passes at a junction, and until when: so that a tick without a change costs next to nothing."""
+        for key, lights in self._keys[junction]:
+            self._runs[lights] = key[1] == self._turn.get(junction) and not self.frozen[lights[0]]
+            self._ends[lights] = self.times[key][self._stage[key]] - EARLY_S

@@ -32,6 +32,8 @@ LONGEST_STEP_S = 0.1
 """A longer tick moves everything in equal parts: what is fast would otherwise pass through what is short."""
 GRAVES = 4096
 """Destroyed actors that are remembered."""
+NOWHERE = (0.0,) * 6
+"""Where the sensor of the world's state is."""
 ACTIVE = 1
 MAP_CHANGED = 1
 
@@ -78,7 +80,7 @@ class World:
         self.hits: list[Hit] = []
         self._ids, self._streams = itertools.count(1), itertools.count(2)
         self._rows: list[Actor] = []
-        self.bodies = Bodies(layouts.states[Family.VEHICLE])
+        self.bodies = Bodies(layouts.states[Family.VEHICLE], layouts.sensor_header.size + layouts.state_header.size)
         self._advance = Bound(advance)
         self._vehicle = VehicleModel().parameters
         self.load(loaded)
@@ -239,23 +241,21 @@ class World:
         arguments = (self.map.town, self._vehicle, bodies.bodies, bodies.states, bodies.hits, dt)
         told: Any = self._advance.entry(arguments)(*arguments)
         if told:
-            self.hits += [self._hit(bodies.hits[k]) for k in range(told)]
+            rows = self._rows
+            self.hits += [Hit(rows[row], rows[other], Vector(x, -y, 0.0)) for row, other, x, y in bodies.hits[:told].tolist()]
 
-    def message(self) -> bytes:
-        """The state of the world as the client reads it."""
-        header = self.header(self.layouts.sensor_types["world"])
+    def message(self) -> memoryview:
+        """The state of the world as the client reads it; the next change of the world changes it, too."""
+        layouts, message = self.layouts, self.bodies.message
         flags = MAP_CHANGED if self.fresh else 0
-        own = self.layouts.state_header.pack(self.episode, time.monotonic(), self.dt, 0, 0, 0, flags)
-        return header + own + self.bodies.states.tobytes()
+        layouts.sensor_header.pack_into(message, 0, layouts.sensor_types["world"], self.frame, self.elapsed, *NOWHERE)
+        layouts.state_header.pack_into(message, layouts.sensor_header.size, self.episode, time.monotonic(), self.dt, 0, 0, 0, flags)
+        return message
 
-    def header(self, sensor_type: int, actor: Actor | None = None) -> bytes:
+    def header(self, sensor_type: int, actor: Actor) -> bytes:
         """What stands before all data of a sensor."""
-        pose = self.state(actor)["transform"].tolist() if actor else (0.0,) * 6
+        pose = self.state(actor)["transform"].tolist()
         return self.layouts.sensor_header.pack(sensor_type, self.frame, self.elapsed, *pose)
-
-    def _hit(self, hit: Any) -> Hit:
-        closing = Vector(float(hit["closing_x"]), -float(hit["closing_y"]), 0.0)
-        return Hit(self._rows[hit["row"]], self._rows[hit["other"]], closing)
 
     def _set_up(self, actor: Actor, blueprint: Blueprint | None, transform: Transform) -> None:
         """Fill the rows of a new actor. Its pose is unknown to clients until the next tick, as in CARLA."""
