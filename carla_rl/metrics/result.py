@@ -105,6 +105,9 @@ class Motion(Record):
     traffic_speed_shares: tuple[Positive, ...] = Field(
         description="ego's mean speed over that of the vehicles within 100 m that ever moved, quarter by quarter of the route"
     )
+    against_m: Positive | None = Field(
+        default=None, description="m: the most driven within 1 s against the direction of the lane; null where the log has no lanes"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Motion":

@@ -32,7 +32,7 @@ EGO = ("x", "y", "yaw", "speed", "yaw_rate", "acceleration")
 FACTS = ("route_completion", "lateral", "speed_limit")
 GRAIN_M = 2.0**-10
 """The expert's plans are kept in multiples of this: a millimetre is enough to draw, and packs in half the space."""
-OPTIONAL = ("sft_waypoints", "reward", "expert_waypoints", "outside_share")
+OPTIONAL = ("sft_waypoints", "reward", "expert_waypoints", "outside_share", "heading_error", "room")
 """Arrays that a log may lack."""
 ACTOR = ("id", "kind", "x", "y", "yaw", "speed", "half_length", "half_width")
 
@@ -71,6 +71,10 @@ class StepLog:
     """(T, H, 2) m, ego frame: what the expert would do at the state that the policy visited, in multiples of GRAIN_M."""
     outside_share: Float32 | None = None
     """(T + 1,) share of the driven route outside the route's lanes so far."""
+    heading_error: Float32 | None = None
+    """(T + 1,) rad: the ego's heading less the route's."""
+    room: Float32 | None = None
+    """(T, 3): columns of `RoomColumn` where the ego is, where the simulator was asked for them."""
     weather: Weather | None = None
 
     @property
@@ -122,18 +126,23 @@ class StepLogger:
             route=_route(episode),
             expert_waypoints=_grained(_optional(rows, "expert")),
             outside_share=_stack([row["outside_share"] for row in rows] + [after["outside_share"][env]]),
+            heading_error=_stack([row["heading_error"] for row in rows] + [after["heading_error"][env]]),
+            room=_optional(rows, "room"),
             weather=episode.scenario.weather,
         )
 
 
 def motion_of(log: StepLog) -> Motion:
-    """Comfort, time to collision, speeding and pace of the drive.
+    """Comfort, time to collision, speeding, direction and pace of the drive.
 
     Raises:
         ValueError: a log that no drive can have.
     """
     t, ego, facts, actors = (np.asarray(part, np.float64) for part in (log.t, log.ego, log.facts, log.actors))
-    return measure_motion(t, ego, facts, log.actor_start, actors)
+    lanes = None
+    if log.room is not None and log.heading_error is not None:
+        lanes = np.column_stack((np.asarray(log.room, np.float64), ego[:-1, 2] - log.heading_error[:-1]))
+    return measure_motion(t, ego, facts, log.actor_start, actors, lanes)
 
 
 def write_steps(path: Path, log: StepLog) -> None:
@@ -239,6 +248,7 @@ def _state(ego: Any, facts: Any) -> dict[str, NDArray[Any]]:
         "ego": np.stack([getattr(ego, name) for name in EGO], axis=-1),
         "facts": np.stack([getattr(facts, name) for name in FACTS], axis=-1),
         "outside_share": facts.outside_share,
+        "heading_error": facts.heading_error,
     }
 
 
@@ -249,6 +259,9 @@ def _batch(decision: Decision, reward: NDArray[np.floating] | None, expert: NDAr
     batch["waypoints"] = decision.plan.waypoints
     if decision.plan.sft_waypoints is not None:
         batch["sft_waypoints"] = decision.plan.sft_waypoints
+    if decision.observation.room is not None:
+        # at the first point of the route that is seen: where the ego is
+        batch["room"] = decision.observation.room[:, 0]
     if reward is not None:
         batch["reward"] = reward
     if expert is not None:
