@@ -117,7 +117,7 @@ def gap(
             f"{expert.run_id} scores {means[0]:.1f}, {sft.run_id} {means[1]:.1f}: there is no gap to recover; refine a weaker model, or on "
             "harder routes"
         )
-    low, high = _interval(table, seed, resamples, confidence)
+    low, high = _interval(table, _routes(expert), seed, resamples, confidence)
     return Gap(
         episodes=len(names),
         score=score,
@@ -156,17 +156,29 @@ def _share(expert: float, sft: float, rl: float) -> float:
     return float((rl - sft) / (expert - sft))
 
 
-def _interval(table: Floats, seed: int, resamples: int, confidence: float) -> tuple[float | None, float | None]:
-    """The percentile interval of the recovered share; `table` (2 + S, n) holds the scores of expert, SFT and S seeds.
+def _routes(run: Run) -> list[int]:
+    """For each episode the number of its route; where all are of one route, each episode counts for itself, as in `compare`."""
+    names = [episode.scenario_id for episode in run.episodes]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return [numbers[name] for name in names] if len(numbers) > 1 else list(range(len(names)))
 
-    A resample draws n routes, the same for all rows, and S seeds. One whose gap is not positive says nothing and counts as undecided:
-    its share is taken as infinite in the direction of its numerator, so that it cannot narrow the interval.
+
+def _interval(table: Floats, route: Sequence[int], seed: int, resamples: int, confidence: float) -> tuple[float | None, float | None]:
+    """The percentile interval of the recovered share; `table` (2 + S, n) holds the scores of expert, SFT and S seeds on n episodes.
+
+    A resample draws as many routes as there are, each with all its episodes and the same for all rows, and S seeds. A single episode says
+    nothing of chance and has no interval. A resample whose gap is not positive counts as undecided: its share is taken as infinite in the
+    direction of its numerator, so that it cannot narrow the interval.
     """
     draw = np.random.default_rng(seed)
-    n, runs = table.shape[1], len(table) - 2
-    routes = draw.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n
+    n, runs = max(route) + 1, len(table) - 2
+    if n < 2:
+        return None, None
+    of_route = np.zeros((len(route), n))
+    of_route[np.arange(len(route)), route] = 1.0
+    routes = draw.multinomial(n, np.full(n, 1.0 / n), size=resamples)
     chosen = draw.multinomial(runs, np.full(runs, 1.0 / runs), size=resamples) / runs
-    means = routes @ table.T
+    means = routes @ (table @ of_route).T / (routes @ of_route.sum(axis=0))[:, None]
     gained = (means[:, 2:] * chosen).sum(axis=1) - means[:, 1]
     whole = means[:, 0] - means[:, 1]
     shares = np.where(whole > 0.0, gained / np.where(whole > 0.0, whole, 1.0), np.copysign(np.inf, gained))

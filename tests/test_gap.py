@@ -1,12 +1,16 @@
 from pathlib import Path
 
 import pytest
-from test_compare import HIT, RED, results, run_of
+from metrics.drives import StraightPolicy, episode, loop, rollout
+from test_compare import HIT, RED, Script, results, run_of
 from typer.testing import CliRunner
 
 from carla_rl.cli.app import app
 from carla_rl.errors import UsageError
 from carla_rl.gap import PLAIN, gap
+from carla_rl.metrics.episode import EpisodeMeter
+from carla_rl.metrics.result import EpisodeResult
+from carla_rl.types import SimulatorKind
 
 HITS = {f"line/{i}": [(5, HIT, 0)] for i in range(4)}
 """One collision in each of four drives: 60 each."""
@@ -33,6 +37,29 @@ def test_the_interval_is_of_routes_and_of_seeds(tmp_path: Path) -> None:
     assert (gap(expert, sft, [perfect]).low, gap(expert, sft, [perfect]).high) == (1.0, 1.0)
     both = gap(expert, sft, [perfect, useless])
     assert (both.low, both.recovered, both.high) == (0.0, 0.5, 1.0)
+
+
+def repeated(script: Script) -> list[EpisodeResult]:
+    """Two routes, three drives of each."""
+    meter, found = EpisodeMeter(1, SimulatorKind.TOY), []
+    drives = [episode(f"line/{i}", repetition=r) for i in range(2) for r in range(3)]
+    for decision in rollout(loop(drives, script=script), StraightPolicy()):
+        found += meter.update(decision)
+    return found
+
+
+def test_drives_of_one_route_are_no_independent_evidence(tmp_path: Path) -> None:
+    expert, sft = run_of(repeated({}), tmp_path, "expert"), run_of(repeated(HITS), tmp_path, "sft")
+    half = run_of(repeated({"line/0": HITS["line/0"]}), tmp_path, "half")
+    found = gap(expert, sft, [half])
+    # two routes of which one is drawn twice in every other resample; of six drives all would be of one route in 1 of 64 only
+    assert (found.low, found.recovered, found.high) == (0.0, pytest.approx(0.5), pytest.approx(1.0))
+
+
+def test_one_drive_has_no_interval(tmp_path: Path) -> None:
+    expert, sft = run_of(results(1), tmp_path, "expert"), run_of(results(1, HITS), tmp_path, "sft")
+    found = gap(expert, sft, [run_of(results(1), tmp_path, "rl")])
+    assert (found.recovered, found.low, found.high) == (1.0, None, None)
 
 
 def test_what_cannot_be_set_against_each_other(tmp_path: Path) -> None:

@@ -241,6 +241,14 @@ def test_a_damaged_archive_never_passes_for_a_log(tmp_path: Path) -> None:
             np.testing.assert_array_equal(log.waypoints, good.waypoints)
 
 
+def test_a_run_without_its_configuration_is_listed_as_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = run_of(results(2), tmp_path, "evaluate").path
+    for lose in (lambda: (path / "config.json").unlink(), lambda: (path / "config.json").mkdir()):
+        lose()
+        assert run(["runs", str(tmp_path), "--json"]) == 0
+        assert [row["state"] for row in json.loads(capsys.readouterr().out)] == ["broken"]
+
+
 def test_a_run_given_twice_and_two_runs_of_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = (run_of(results(2), tmp_path / name, "evaluate", run_id="same").path for name in ("one", "two"))
     for command in (["compare", str(a), str(a)], ["scores", str(a), str(a)]):

@@ -87,7 +87,7 @@ def gap_table(found: Gap) -> Table:
     seeds = "1 seed" if count == 1 else f"{count} seeds"
     closed = f"[b]{percent(found.recovered)}[/] of the gap recovered, {100.0 * found.confidence:.0f} % interval "
     low, high = ("open" if bound is None else percent(bound) for bound in (found.low, found.high))
-    closed += f"\\[{low}, {high}] over routes and seeds; by seed {', '.join(map(percent, found.by_seed))}"
+    closed += f"\\[{low}, {high}] over routes{' and seeds' if count > 1 else ''}; by seed {', '.join(map(percent, found.by_seed))}"
     table = Table(
         title=f"{found.episodes} episodes, {seeds}; driving score {found.score}",
         title_justify="left",

@@ -57,12 +57,16 @@ def list_runs(folder: Path) -> list[Listed]:
 
 
 def _find(folder: Path) -> list[Path]:
-    """Folders with a config.json beside an environment.json or episodes.jsonl; what is inside a run is not looked into."""
+    """Folders with a config.json or episodes.jsonl beside another of a run's files; what is inside a run is not looked into.
+
+    One whose config.json is lost is listed, too: as broken.
+    """
     found = []
     base = len(folder.parts)
     for name, below, files in os.walk(folder):
         here = Path(name)
-        if "config.json" in files and {"environment.json", "episodes.jsonl", "metrics.json"} & set(files):
+        there = {"config.json", "environment.json", "episodes.jsonl", "metrics.json"} & set(files)
+        if len(there) > 1 and there & {"config.json", "episodes.jsonl"}:
             found.append(here)
             below.clear()
         elif len(here.parts) - base >= DEPTH:
