@@ -7,10 +7,10 @@ to load.
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
-
-from carla_rl.cli.failures import exit_code
+if TYPE_CHECKING:
+    import typer
 
 HELP = {"help_option_names": ["-h", "--help"]}
 QUICK: dict[str, str] = {
@@ -28,8 +28,10 @@ QUICK: dict[str, str] = {
 """Commands that need no torch; `commands_<this>` has each."""
 
 
-def quick(name: str) -> typer.Typer:
+def quick(name: str) -> "typer.Typer":
     """The app of one of the QUICK commands alone."""
+    import typer
+
     found: typer.Typer | Callable[..., None] = getattr(import_module(f"carla_rl.cli.commands_{QUICK[name]}"), name.replace("-", "_"))
     if isinstance(found, typer.Typer):
         return found
@@ -39,16 +41,22 @@ def quick(name: str) -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line of this process."""
-    sys.exit(exit_code(lambda: _run(sys.argv[1:])))
+    """Run the command line of this process. Nothing is loaded before: loading takes seconds, and Ctrl-C may come then."""
+    try:
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("failed: interrupted before anything was finished", file=sys.stderr)
+        code = 1
+    sys.exit(code)
 
 
-def _run(arguments: list[str]) -> None:
+def _run(arguments: list[str]) -> int:
+    from carla_rl.cli.failures import exit_code
+
     if arguments and arguments[0] in QUICK:
         app = quick(arguments[0])
-        app(arguments[1:], prog_name=f"carla-rl {arguments[0]}", standalone_mode=True)
-        return
+        return exit_code(lambda: app(arguments[1:], prog_name=f"carla-rl {arguments[0]}", standalone_mode=True))
     # loads torch
     from carla_rl.cli.app import run
 
-    sys.exit(run(arguments))
+    return run(arguments)

@@ -1,16 +1,13 @@
 """Films and strips of one drive, made from its step log, long after the drive.
 
-The film is encoded on a second thread while the next frame is drawn. Nothing half-written is left at its place.
+The film is encoded while the next frame is drawn. Nothing half-written is left at its place.
 """
 
 import math
 import tempfile
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +16,7 @@ from carla_rl.errors import RunFailure, UsageError
 from carla_rl.metrics.scores import DEFAULT_SCORE
 from carla_rl.records.atomic import cannot_write, make_folder, write_bytes
 from carla_rl.records.steps import StepLog
+from carla_rl.report.encoder import Encoder, encoder
 from carla_rl.report.frames import BACK, PANEL, SIZE, Caption, FrameMaker, tile, words
 from carla_rl.report.ground import make_ground
 from carla_rl.report.instants import Instant, Instants
@@ -27,8 +25,6 @@ from carla_rl.report.paint import BirdPainter
 from carla_rl.report.painted import Image
 from carla_rl.roads.network import RoadNetwork
 
-QUEUED = 24
-"""Frames that may wait for the encoder."""
 TILE = 320
 COLUMNS = 4
 MOST_EVENTS = 8
@@ -52,57 +48,49 @@ class Drive:
 def write_film(
     drive: Drive, out: Path, *, fps: int = 10, camera: Camera | None = None, done: Callable[[int, int], None] = lambda count, total: None
 ) -> int:
-    """Write an .mp4 (MPEG-4) in real time, `fps` frames a second, and return the number of frames.
+    """Write an .mp4 (H.264) in real time, `fps` frames a second, and return the number of frames.
 
     `camera` gives a picture for the corner of the view; `done` is told frames done and in all.
 
     Raises:
         UsageError: the place cannot be written.
-        RunFailure: this OpenCV cannot encode.
+        RunFailure: it cannot be encoded.
     """
     make_folder(out.resolve().parent)
     instants, maker = Instants(drive.log), _maker(drive)
     total = max(1, math.ceil(instants.end * fps)) + 1
     with tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=f".{out.name}.") as folder:
         half = Path(folder) / "film.mp4"
-        writer = cv2.VideoWriter(str(half), cv2.VideoWriter.fourcc(*"mp4v"), fps, (SIZE + PANEL, SIZE))
-        if not writer.isOpened():
-            raise RunFailure(f"{out}: this OpenCV cannot encode MPEG-4; install opencv-python-headless from its wheel")
-        try:
-            frames = _encode(instants, maker, writer, fps, total, camera, done)
-        finally:
-            writer.release()
+        with encoder(half, SIZE + PANEL, SIZE, fps, _about(drive)) as film:
+            _add_frames(film, instants, maker, fps, total, camera, done)
         try:
             half.replace(out)
         except OSError as error:
             raise cannot_write(out, error) from error
-    return frames
+    return film.frames
 
 
-def _encode(
+def _about(drive: Drive) -> dict[str, str]:
+    told = drive.caption
+    return {"title": f"{told.policy}, {told.episode}", "comment": f"made by carla-rl from a drive on the {told.simulator}"}
+
+
+def _add_frames(
+    film: Encoder,
     instants: Instants,
     maker: FrameMaker,
-    writer: Any,
     fps: int,
     total: int,
     camera: Camera | None,
     done: Callable[[int, int], None],
-) -> int:
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(max_workers=1) as encoder:
-        picture = None
-        for k in range(total):
-            now = instants.at(min(k / fps, instants.end))
-            picture = maker.make(now, camera(now) if camera else None)
-            waiting.append(encoder.submit(writer.write, picture))
-            if len(waiting) > QUEUED:
-                waiting.popleft().result()
-            done(k + 1, total)
-        still = round(END_S * fps)
-        waiting += [encoder.submit(writer.write, picture) for _ in range(still)]
-        for one in waiting:
-            one.result()
-    return total + still
+) -> None:
+    for k in range(total):
+        now = instants.at(min(k / fps, instants.end))
+        picture = maker.make(now, camera(now) if camera else None)
+        # the last one stays a while
+        for _ in range(1 if k + 1 < total else 1 + round(END_S * fps)):
+            film.add(picture)
+        done(k + 1, total)
 
 
 def write_strip(drive: Drive, out: Path) -> int:

@@ -54,7 +54,8 @@ class FrameMaker:
     def make(self, now: Instant, camera: Image | None = None) -> Image:
         """The frame (SIZE, SIZE + PANEL, 3) BGR; `camera` goes into the bird's-eye view's corner."""
         event = next((event for event in self._log.events if abs(seconds(event) - now.t) < ALARM_S), None)
-        view = self._painter.draw(now, alarm=(event.x, event.y) if event else None)
+        frame = np.empty((SIZE, SIZE + PANEL, 3), np.uint8)
+        view = self._painter.draw(now, alarm=(event.x, event.y) if event else None, into=frame[:, :SIZE])
         if event is not None:
             _label(view, event.kind.name.lower().replace("_", " "), (8, 26), ALARM)
         if camera is not None:
@@ -63,7 +64,7 @@ class FrameMaker:
         if now.decision != self._decided:
             self._decided, self._panel = now.decision, self._still.copy()
             self._write_decision(self._panel, now.decision)
-        frame = np.concatenate((view, self._panel), axis=1)
+        frame[:, SIZE:] = self._panel
         self._write_now(frame[:, SIZE:], now)
         return frame
 

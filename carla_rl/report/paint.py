@@ -24,9 +24,13 @@ TRAIL_DECISIONS = 60
 WEDGE_M = 0.9
 """Half length above which a box shows its front."""
 _FAR = float(1 << 15)
-_ALONG = np.array((1.0, 1.0, -1.0, -1.0, 0.85, 0.35, 0.35))[:, None]
-_ACROSS = np.array((1.0, -1.0, -1.0, 1.0, 0.0, 0.7, -0.7))[:, None]
-"""Corners of a box and of its wedge, in half lengths and half widths."""
+_ALONG = np.array((1.0, 1.0, -1.0, -1.0, 0.85, 0.35, 0.35, 0.0))[:, None]
+_ACROSS = np.array((1.0, -1.0, -1.0, 1.0, 0.0, 0.7, -0.7, 0.0))[:, None]
+"""Corners of a box and of its wedge, and its middle, in half lengths and half widths."""
+FARTHEST = math.hypot(0.5, AHEAD)
+"""From the ego to the farthest corner of a picture, in sizes of it."""
+LONGEST_M = 8.0
+"""Half the length of a long vehicle: so far outside a picture its middle may be while a part of it shows."""
 EGO_HALF_LENGTH, EGO_HALF_WIDTH = 2.45, 1.06
 """m, of CARLA's Lincoln MKZ 2020, the leaderboard's ego."""
 
@@ -50,7 +54,9 @@ ACTORS: dict[int, Colour] = {
     ObjectKind.STATIC: (80, 110, 150),
     ObjectKind.BICYCLE: (60, 190, 240),
     ObjectKind.EMERGENCY: (60, 60, 255),
+    ObjectKind.NONE: EGO,
 }
+"""The ego, which no actor table has, goes by NONE."""
 
 
 class BirdPainter:
@@ -67,22 +73,24 @@ class BirdPainter:
         named = ((log.expert_waypoints, EXPERT), (log.sft_waypoints, SFT), (log.waypoints, PLAN))
         self._plans = [(_to_map(plans, log.ego), colour) for plans, colour in named if plans is not None]
 
-    def draw(self, now: Instant, *, alarm: tuple[float, float] | None = None) -> Image:
-        """The picture (size, size, 3) of an instant; `alarm` is a place in the map frame that gets a ring."""
-        picture = self._cut(now)
+    def draw(self, now: Instant, *, alarm: tuple[float, float] | None = None, into: Image | None = None) -> Image:
+        """The picture (size, size, 3) of an instant; `alarm` is a place in the map frame that gets a ring.
+
+        It is drawn on `into` where that is given: a part of a larger picture.
+        """
+        picture = self._cut(now, into)
         frame = _Frame(picture, now, self._size)
         self._draw_lights(frame, now)
         frame.line(self._trail[max(0, now.decision - TRAIL_DECISIONS) : now.decision + 1], TRAIL, 2)
-        frame.actors(now.actors)
         ego = np.array(((0.0, ObjectKind.NONE, now.x, now.y, now.yaw, now.speed, EGO_HALF_LENGTH, EGO_HALF_WIDTH),))
-        frame.boxes(ego, [EGO])
+        frame.bodies(np.concatenate((now.actors, ego)))
         for plans, colour in self._plans:
             frame.plan(plans[now.decision], colour)
         if alarm is not None:
             frame.ring(alarm, 3.2, ALARM)
         return picture
 
-    def _cut(self, now: Instant) -> Image:
+    def _cut(self, now: Instant, into: Image | None) -> Image:
         """The painted ground about the ego, its heading up."""
         canvas, size = self._canvas, self._size
         c, s = math.cos(now.yaw), math.sin(now.yaw)
@@ -93,17 +101,19 @@ class BirdPainter:
         matrix = np.stack((right, down, centre - right * size / 2 - down * size * AHEAD), axis=-1)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         cut = cv2.warpAffine(canvas.image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=GRASS)
-        picture: Image = cv2.applyColorMap(cut, self._colours)
+        picture = np.empty((size, size, 3), np.uint8) if into is None else into
+        cv2.applyColorMap(cut, self._colours, picture)
         return picture
 
     def _draw_lights(self, frame: "_Frame", now: Instant) -> None:
-        stops = self._stops
-        near = stops[np.hypot(stops[:, 0] - now.x, stops[:, 1] - now.y) <= self._size * METRES_PER_PX]
-        for stop in near:
-            rule, signal = int(stop[4]), int(stop[5])
+        near = np.flatnonzero(np.hypot(self._stops[:, 0] - now.x, self._stops[:, 1] - now.y) <= FARTHEST * self._size * METRES_PER_PX)
+        if not len(near):
+            return
+        ends = frame.pixels(self._stops[near, :4].reshape(-1, 2)).reshape(-1, 2, 2)
+        for line, (rule, signal) in zip(ends, self._stops[near, 4:6].astype(int).tolist(), strict=True):
             state = int(now.lights[signal]) if 0 <= signal < len(now.lights) else 0
             lit = rule == Right.SIGNAL
-            frame.line(stop[:4].reshape(2, 2), LIGHTS[state] if lit else WHITE, 4 if lit else 2)
+            frame.stroke(line, LIGHTS[state] if lit else WHITE, 4 if lit else 2)
 
 
 class _Frame:
@@ -114,48 +124,51 @@ class _Frame:
         self._picture = picture
         self._turn = np.array(((s, -c), (-c, -s))) * ((1 << SHIFT) / METRES_PER_PX)
         self._offset = np.array((size / 2, size * AHEAD)) * (1 << SHIFT) - np.array((now.x, now.y)) @ self._turn
-        self._centre = np.array((now.x, now.y))
-        self._reach = 1.2 * size * METRES_PER_PX
+        self._centre = (now.x, now.y)
+        self._reach = FARTHEST * size * METRES_PER_PX + LONGEST_M
 
     def line(self, points: Floats, colour: Colour, width: int) -> None:
-        cv2.polylines(self._picture, [self._pixels(points)], False, colour, width, cv2.LINE_AA, SHIFT)
+        self.stroke(self.pixels(points), colour, width)
+
+    def stroke(self, pixels: NDArray[np.int32], colour: Colour, width: int) -> None:
+        cv2.polylines(self._picture, [pixels], False, colour, width, cv2.LINE_AA, SHIFT)
 
     def plan(self, points: Floats, colour: Colour) -> None:
         """A plan's waypoints (H, 2), every fifth with a dot."""
-        pixels = self._pixels(points)
-        cv2.polylines(self._picture, [pixels], False, colour, 2, cv2.LINE_AA, SHIFT)
+        pixels = self.pixels(points)
+        self.stroke(pixels, colour, 2)
         for u, v in pixels[4::5].tolist():
             cv2.circle(self._picture, (u, v), 3 << SHIFT, colour, -1, cv2.LINE_AA, SHIFT)
 
-    def actors(self, actors: Floats) -> None:
-        """The rows of an actor table that are within reach."""
-        near = actors[np.hypot(actors[:, 2] - self._centre[0], actors[:, 3] - self._centre[1]) <= self._reach]
-        walking = near[:, 1] == ObjectKind.PEDESTRIAN
-        for u, v in self._pixels(near[walking, 2:4]).tolist():
-            cv2.circle(self._picture, (u, v), 5 << SHIFT, ACTORS[ObjectKind.PEDESTRIAN], -1, cv2.LINE_AA, SHIFT)
-        others = near[~walking]
-        self.boxes(others, [ACTORS.get(kind, ACTORS[ObjectKind.VEHICLE]) for kind in others[:, 1].astype(int).tolist()])
-
-    def boxes(self, actors: Floats, colours: list[Colour]) -> None:
-        """Rectangles with a pale wedge at the front, where they are long enough to have one."""
-        front = np.stack((np.cos(actors[:, 4]), np.sin(actors[:, 4])), axis=-1)
-        left = np.stack((-front[:, 1], front[:, 0]), axis=-1)
-        nose, side = (front * actors[:, 6:7])[:, None], (left * actors[:, 7:8])[:, None]
-        centre = actors[:, None, 2:4]
-        corners = self._pixels(centre + nose * _ALONG + side * _ACROSS)
-        for points, length, colour in zip(corners, actors[:, 6].tolist(), colours, strict=True):
-            cv2.fillConvexPoly(self._picture, points[:4], colour, cv2.LINE_AA, SHIFT)
+    def bodies(self, actors: Floats) -> None:
+        """The rows of an actor table that are within reach, the last on top: boxes with a pale wedge at the front where they are long
+        enough to have one, pedestrians as dots."""
+        x, y = self._centre
+        near = actors[np.hypot(actors[:, 2] - x, actors[:, 3] - y) <= self._reach]
+        c, s, length, width = np.cos(near[:, 4]), np.sin(near[:, 4]), near[:, 6], near[:, 7]
+        along, across = _ALONG * length, _ACROSS * width
+        # the corners, those of the wedge, and the middle: (8, A) each
+        corners = np.stack((near[:, 2] + c * along - s * across, near[:, 3] + s * along + c * across), axis=-1)
+        pixels = np.ascontiguousarray(self.pixels(corners.reshape(-1, 2)).reshape(*corners.shape).swapaxes(0, 1))
+        for points, kind, half in zip(pixels, near[:, 1].astype(int).tolist(), length.tolist(), strict=True):
+            if kind == ObjectKind.PEDESTRIAN:
+                cv2.circle(self._picture, points[7].tolist(), 5 << SHIFT, ACTORS[kind], -1, cv2.LINE_AA, SHIFT)
+                continue
+            cv2.fillConvexPoly(self._picture, points[:4], ACTORS.get(kind, ACTORS[ObjectKind.VEHICLE]), cv2.LINE_AA, SHIFT)
             cv2.polylines(self._picture, [points[:4]], True, EDGE, 1, cv2.LINE_AA, SHIFT)
-            if length > WEDGE_M:
-                cv2.fillConvexPoly(self._picture, points[4:], WHITE, cv2.LINE_AA, SHIFT)
+            if half > WEDGE_M:
+                cv2.fillConvexPoly(self._picture, points[4:7], WHITE, cv2.LINE_AA, SHIFT)
 
     def ring(self, place: tuple[float, float], radius_m: float, colour: Colour) -> None:
-        ((u, v),) = self._pixels(np.array((place,))).tolist()
+        ((u, v),) = self.pixels(np.array((place,))).tolist()
         cv2.circle(self._picture, (u, v), round(radius_m / METRES_PER_PX * (1 << SHIFT)), colour, 3, cv2.LINE_AA, SHIFT)
 
-    def _pixels(self, points: Floats) -> NDArray[np.int32]:
-        uv = points @ self._turn + self._offset
-        return np.rint(np.clip(uv, -_FAR, _FAR)).astype(np.int32)
+    def pixels(self, points: Floats) -> NDArray[np.int32]:
+        """Map points (P, 2) as OpenCV's shifted pixels."""
+        uv = points @ self._turn
+        uv += self._offset
+        np.minimum(np.maximum(uv, -_FAR, out=uv), _FAR, out=uv)
+        return np.rint(uv, out=uv).astype(np.int32)
 
 
 def _to_map(plans: NDArray[np.float32], ego: NDArray[np.float32]) -> Floats:

@@ -14,7 +14,7 @@ import sys
 from carla_rl.cli.entry import QUICK, quick
 for name in QUICK:
     quick(name)
-print([name for name in ("torch", "tensorboard", "av") if name in sys.modules])
+print([name for name in ("torch", "tensorboard", "gymnasium") if name in sys.modules])
 """
 
 

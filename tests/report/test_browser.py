@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_parts import HIT, OUT, RED, make_run, make_training
+from report_parts import HIT, OUT, RED, line_log, make_run, make_training
 
 from carla_rl.build import Networks
 from carla_rl.report import page as report_page
 from carla_rl.report.facts import read_sources
+from carla_rl.report.film import Drive, write_film
+from carla_rl.report.frames import PANEL, SIZE, Caption
 from carla_rl.report.page import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -185,3 +187,14 @@ def test_a_training_alone_is_curves(browser: Any, runs: list[Path], tmp_path: Pa
     assert not page.locator("#routes").is_visible()
     assert not page.locator("#runs").is_visible()
     assert errors == []
+
+
+def test_a_film_plays(browser: Any, tmp_path: Path) -> None:
+    write_film(Drive(line_log([(40, HIT, 1.5)]), None, Caption("policy", "line/0#0", "toy simulator")), tmp_path / "a.mp4", fps=10)
+    (tmp_path / "film.html").write_text('<video id="film" muted preload="auto" src="a.mp4"></video>')
+    page = browser.new_page()
+    page.goto((tmp_path / "film.html").as_uri())
+    page.wait_for_function("(film => film.readyState >= 2 || film.error)(document.getElementById('film'))", timeout=120_000)
+    told = page.evaluate("(film => [film.error && film.error.message, film.duration, film.videoWidth, film.videoHeight])(film)")
+    assert told == [None, pytest.approx(6.1), SIZE + PANEL, SIZE]
+    page.close()

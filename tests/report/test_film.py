@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from small_roads import crossing, straight
 
 from carla_rl.build import Networks
 from carla_rl.cli.app import run
+from carla_rl.errors import RunFailure
+from carla_rl.report import encoder
 from carla_rl.report.camera import LoggedCamera
 from carla_rl.report.film import Drive, write_film, write_strip
-from carla_rl.report.frames import PANEL, SIZE, Caption
+from carla_rl.report.frames import BACK, PANEL, SIZE, Caption
 from carla_rl.report.ground import make_ground
 from carla_rl.report.instants import Instants
 from carla_rl.report.paint import AHEAD, EGO, METRES_PER_PX, BirdPainter
@@ -61,6 +64,31 @@ def test_a_film_is_as_long_as_the_drive(tmp_path: Path) -> None:
     assert good
     assert picture.shape == (SIZE, SIZE + PANEL, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_film_is_one_that_browsers_and_phones_play(tmp_path: Path) -> None:
+    out = tmp_path / "a.mp4"
+    write_film(Drive(line_log(), None, CAPTION), out, fps=10)
+    with av.open(str(out)) as film:
+        stream = film.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt, stream.average_rate) == ("h264", "yuv420p", 10)
+        assert (stream.width, stream.height, stream.frames) == (SIZE + PANEL, SIZE, 61)
+        assert stream.duration is not None
+        assert stream.time_base is not None
+        assert float(stream.duration * stream.time_base) == pytest.approx(6.1)
+        assert (film.metadata["title"], "toy simulator" in film.metadata["comment"]) == ("policy, line/0#0", True)
+        picture = next(film.decode(stream)).to_ndarray(format="bgr24")
+    # what is drawn is what is seen, up to what the encoding loses: the panel's ground in a corner where there is no writing
+    np.testing.assert_allclose(picture[SIZE - 4 :, -4:].reshape(-1, 3).mean(axis=0), BACK, atol=4)
+    data = out.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_a_film_that_cannot_be_encoded_is_a_sentence_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(encoder.OPTIONS, "preset", "no-such-preset")
+    with pytest.raises(RunFailure, match="the film cannot be made"):
+        write_film(Drive(line_log(), None, CAPTION), tmp_path / "a.mp4")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupted_film_leaves_nothing(tmp_path: Path) -> None:

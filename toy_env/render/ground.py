@@ -4,6 +4,7 @@ A tile is TILE_M square: the finest level holds an index of `palette.MIXED` per 
 as fine as the one before. Bridges: a *layer* is the ground as seen from a height; it holds what lies within BAND_M of that height.
 """
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -66,6 +67,8 @@ class GroundMap:
         )
         self._painted = np.zeros(count, np.bool_)
         self._mottle = _mottle_pattern()
+        self._window: tuple[tuple[int, ...], tuple[NDArray[np.int32], NDArray[np.float64]]] = (), (np.zeros((0, 0), np.int32), np.zeros(2))
+        """The last one of `window`, behind what it was for."""
         self._paint(0, np.zeros(0, np.int64))
 
     def layer_of(self, z: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -92,6 +95,15 @@ class GroundMap:
             self._paint_missing(slots, layer, tx, ty)
         corner = np.stack((self.x0 + (ix - reach) * TILE_M, self.y0 + (iy - reach) * TILE_M), axis=-1)
         return slots.astype(np.int32), corner
+
+    def window(self, x: float, y: float, z: float, reach: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """`windows` of one place: (2 reach + 1, 2 reach + 1) and (2,). It is kept: who looks again is mostly over the same tile."""
+        layer = 0 if self.flat else int(self.layer_of(np.array([z]))[0])
+        key = (layer, math.floor((x - self.x0) / TILE_M), math.floor((y - self.y0) / TILE_M), reach)
+        if key != self._window[0]:
+            slots, corners = self.windows(np.array([x]), np.array([y]), np.array([z]), reach)
+            self._window = key, (slots[0], corners[0])
+        return self._window[1]
 
     def _paint_missing(self, slots: NDArray[np.int32], layer: NDArray[np.int64], tx: NDArray[np.int64], ty: NDArray[np.int64]) -> None:
         shape = slots.shape

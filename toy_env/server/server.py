@@ -228,7 +228,7 @@ class Server:
         frame = world.tick()
         patient = world.settings.synchronous_mode
         if self.streams.has(WORLD_STREAM):
-            self.streams.publish(WORLD_STREAM, world.message(), patient)
+            self.streams.publish(WORLD_STREAM, (world.message(),), patient)
         world.fresh = False
         if world.sensors:
             self.streams.losing = self._faults.drops(frame)
@@ -295,7 +295,7 @@ class Server:
         """A client has subscribed: to the world, then it is told at once how that is."""
         if stream == WORLD_STREAM:
             self._quiet_until = 0.0
-            self.streams.send(subscriber, self.world.message(), patient=False)
+            self.streams.send(subscriber, (self.world.message(),), patient=False)
 
     def _clock(self, now: float) -> float | None:
         """Tick by itself in asynchronous mode; when it wants to be asked again."""

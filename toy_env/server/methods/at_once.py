@@ -92,7 +92,7 @@ def take_control(data: NDArray[np.uint8], at: int, size: int, bodies: NDArray[np
     for k in range(SWITCHES):
         if data[switches + k] != FALSE and data[switches + k] != TRUE:
             return -1
-    row = row_of(states, actor)
+    row = row_of(states, int(actor))
     if row < 0 or not bodies[row].drives or 0x80 <= gear < 0xE0:
         return -1
     state = states[row, control_at:]
@@ -187,7 +187,7 @@ def take_controls(
     tick, length = whole(data, done + 2)
     at = done + 2 + length
     ticks = length > 0 and at + len(TICK_CALL) == size and data[done] == ARRAY + 4 and data[done + 1] == 0 and is_at(data, at, TICK_CALL)
-    return done, written, batches, tick if ticks else -1
+    return done, written, batches, int(tick) if ticks else -1
 
 
 class Controls:

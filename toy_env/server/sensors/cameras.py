@@ -43,15 +43,17 @@ class Camera:
                 f"{actor.type_id}: {self._width} x {self._height} pixels with a fov of {self._fov:g} degrees; "
                 f"give 1 to {MOST_PIXELS} pixels and 0.1 to 175 degrees"
             )
-        self._picture = np.zeros((self._height, self._width), np.uint32)
+        self._message = bytearray(IMAGE.size + 4 * self._width * self._height)
+        IMAGE.pack_into(self._message, 0, self._width, self._height, self._fov)
+        self._picture = np.frombuffer(self._message, np.uint32, offset=IMAGE.size).reshape(self._height, self._width)
 
-    def measure(self, world: "World") -> Iterator[bytes]:
+    def measure(self, world: "World") -> Iterator[memoryview]:
         """One picture a frame."""
         if world.settings.no_rendering_mode:
             self._picture[:] = 0
         else:
             self.develop(world, world.scenery.view(world, world.transform(self._actor), self._width, self._height, self._fov))
-        yield IMAGE.pack(self._width, self._height, self._fov) + self._picture.tobytes()
+        yield memoryview(self._message)
 
     def develop(self, world: "World", seen: "Seen") -> None:
         """Fill `_picture`."""

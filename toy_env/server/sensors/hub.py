@@ -65,4 +65,4 @@ class SensorHub:
             sensor = self._sensors[stream] = SENSORS[actor.type_id](actor, world.layouts, world.seed)
         header = world.header(world.layouts.sensor_types[actor.type_id], actor)
         for payload in sensor.measure(world):
-            self._streams.publish(stream, header + payload, patient)
+            self._streams.publish(stream, (header, payload), patient)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Sensor(Protocol):
     """One sensor actor's data. It is made when somebody first reads its stream and lives as long as the actor."""
 
-    def measure(self, world: "World") -> Iterable[bytes]:
-        """What follows the sensor's header, a message each; usually one, none where nothing happened.
+    def measure(self, world: "World") -> Iterable[bytes | memoryview]:
+        """What follows the sensor's header, a message each; usually one, none where nothing happened. A view holds until the next frame.
 
         The world stands still: its frame is done, all states are those that clients are told.
         """

@@ -24,6 +24,9 @@ STREAM = struct.Struct("<I")
 TOKEN = struct.Struct("<IHBB16s")
 TCP, ADDRESS_UNSET = 1, 0
 
+Part = bytes | memoryview
+"""Bytes of a message; a view is one of single bytes."""
+
 
 class Subscriber:
     """One connection; `stream` is 0 until it has named its stream."""
@@ -81,34 +84,36 @@ class Streams:
         """Whether somebody reads the stream."""
         return stream in self._subscribers
 
-    def publish(self, stream: int, message: bytes | memoryview, patient: bool) -> None:
+    def publish(self, stream: int, parts: tuple[Part, ...], patient: bool) -> None:
         """Send a message to all subscribers of a stream.
 
         Args:
+            parts: which it is made of, one behind the other; they may change as soon as this returns.
             patient: wait for a slow subscriber, up to SLOW_S; otherwise it misses the message.
         """
         for subscriber in () if self.losing else tuple(self._subscribers.get(stream, ())):
-            self.send(subscriber, message, patient)
+            self.send(subscriber, parts, patient)
 
-    def send(self, subscriber: Subscriber, message: bytes | memoryview, patient: bool) -> None:
+    def send(self, subscriber: Subscriber, parts: tuple[Part, ...], patient: bool) -> None:
         """Send a message to one subscriber; see `publish`."""
-        data = LENGTH.pack(len(message)) + message
+        size = sum([len(part) for part in parts])
+        data = (LENGTH.pack(size), *parts)
         if subscriber.waiting and not self._has_room(subscriber, patient):
             subscriber.missed += 1
             self.missed += 1
             return
         if subscriber.waiting:
-            subscriber.waiting += data
+            subscriber.waiting += b"".join(data)
             return
         try:
-            sent = subscriber.sock.send(data)
+            sent = subscriber.sock.sendmsg(data)
         except BlockingIOError:
             sent = 0
         except OSError:
             self._close(subscriber)
             return
-        if sent < len(data):
-            subscriber.waiting += memoryview(data)[sent:]
+        if sent < LENGTH.size + size:
+            subscriber.waiting += memoryview(b"".join(data))[sent:]
             self._loop.watch(subscriber.sock, lambda mask: self._ready(subscriber, mask), writing=True)
 
     def close(self) -> None:

@@ -242,10 +242,8 @@ class Scenery:
 
     def painted(self, camera_place: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """The window of painted ground around a place (x, y, z; map frame) and its corner, as from `GroundMap.windows`."""
-        x, y, z = (np.array([float(value)]) for value in camera_place[:3])
-        z[0] = self.surroundings.ground_z(float(x[0]), float(y[0]), float(z[0]))
-        windows, corners = self.surroundings.ground.windows(x, y, z, REACH)
-        return windows[0], corners[0]
+        x, y, z = (float(value) for value in camera_place[:3])
+        return self.surroundings.ground.window(x, y, self.surroundings.ground_z(x, y, z), REACH)
 
     def _gather(self, world: "World") -> None:
         """All parts of the world as it is peopled now."""
