@@ -98,6 +98,7 @@ def compare(
     scores = [(one["driving_score"] or 0.0, other["driving_score"] or 0.0) for one, other in rows]
     routes = _routes(pairs, scores)
     resolutions, basis = _resolve(pairs, scores, resolve, confidence)
+    alike = f"two runs are called {a.run_id}: A is {a.path}, B is {b.path}" if a.run_id == b.run_id else ""
     few = f"only {len(routes)} route{'s' * (len(routes) > 1)}: intervals and p values of so few are rough"
     return Comparison(
         run_a=a.run_id,
@@ -120,7 +121,7 @@ def compare(
         resamples=resamples,
         seed=seed,
         conditions=conditions(a.environment),
-        warnings=(*a.notes, *b.notes, *differ, *((few,) if len(routes) < FEW_ROUTES else ())),
+        warnings=(*a.notes, *b.notes, *([alike] if alike else []), *differ, *([few] if len(routes) < FEW_ROUTES else [])),
     )
 
 

@@ -144,4 +144,5 @@ def _motion(draw: np.random.Generator) -> Motion:
         overspeed_mps=0.0,
         off_centre_s=0.2,
         traffic_speed_shares=(1.0, 0.9, 1.1, 1.0),
+        against_m=0.0,
     )

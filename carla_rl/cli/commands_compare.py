@@ -79,8 +79,10 @@ def scores(
     NAVSIM-like; efficiency, comfort, time to collision; success by ability and by scenario type.
     """
     read = [with_motion(read_run(path)) for path in runs]
-    for run in read:
+    for i, run in enumerate(read):
         comparison.check_evaluation(run)
+        if any(run.path.resolve() == other.path.resolve() for other in read[:i]):
+            raise UsageError(f"{run.path}: is given twice; give each run once")
         if (differ := comparison.differing_conditions(read[0], run)) and not force:
             raise UsageError(
                 f"{read[0].run_id} and {run.run_id} do not belong in one table: {'; '.join(differ)}; give --force to show them all the same"

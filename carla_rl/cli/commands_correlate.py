@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
 from rich.markup import escape
 
 from carla_rl.build import make_policy
@@ -171,19 +172,24 @@ def _own_states(run: Run) -> dict[str, float | None]:
     Raises:
         UsageError: a step log is missing or broken although others are there.
     """
-    logs = [run.steps_path(episode.episode_id) for episode in run.episodes]
-    if not any(path.exists() for path in logs):
+    logs = {episode.episode_id: run.steps_path(episode.episode_id) for episode in run.episodes}
+    if not any(path.exists() for path in logs.values()):
         stderr.print(f"[yellow]{run.run_id}: no step logs; nothing is known of the states that it visited[/]", highlight=False)
         return {}
-    plans, experts = [], []
-    for path in logs:
-        plan, expert = read_plans(path)
+    plans: list[NDArray[np.float32]] = []
+    experts: list[NDArray[np.float32]] = []
+    for episode_id, path in logs.items():
+        plan, expert = read_plans(path, episode_id)
         if expert is None:
             stderr.print(
                 f"[yellow]{run.run_id}: its step logs hold no expert's plans of its horizon; evaluate it again to have them[/]",
                 highlight=False,
             )
             return {}
+        if plans and plan.shape[1:] != plans[0].shape[1:]:
+            raise UsageError(
+                f"{path}: has plans of {plan.shape[1]} waypoints, others of run {run.run_id} have {plans[0].shape[1]}; files were mixed"
+            )
         plans.append(plan)
         experts.append(expert)
     mine, wanted = np.concatenate(plans), np.concatenate(experts)

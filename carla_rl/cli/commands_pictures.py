@@ -14,8 +14,8 @@ from carla_rl.build import Networks, map_folders
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stderr, stdout
 from carla_rl.errors import UsageError
+from carla_rl.records.measured import drive_of
 from carla_rl.records.reading import Run, read_run
-from carla_rl.records.steps import read_steps
 from carla_rl.report.camera import LoggedCamera
 from carla_rl.report.facts import read_sources
 from carla_rl.report.film import Drive, check_target, write_film, write_strip
@@ -93,7 +93,7 @@ def render(
         raise UsageError("--camera is for films; leave it out, or give an .mp4")
     found = read_run(run)
     name = _episode_id(found, episode)
-    log = read_steps(found.steps_path(name))
+    log = drive_of(found, next(one for one in found.episodes if one.episode_id == name))
     try:
         network = Networks(folders((found,), maps or ()))(log.town)
     except UsageError as error:

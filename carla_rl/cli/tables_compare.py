@@ -108,7 +108,8 @@ def gate_lines(judged: Sequence[Judged]) -> list[str]:
 def scores_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     """Every definition of the score, a run a column."""
     first = runs[0]["scores"]
-    missing = "; ".join(f"{name} {', '.join(row['missing'])}" for name, row in first.items() if row["missing"]).replace("_", " ")
+    lacking = {name: list(dict.fromkeys(term for run in runs for term in run["scores"][name]["missing"])) for name in first}
+    missing = "; ".join(f"{name} {', '.join(terms)}" for name, terms in lacking.items() if terms).replace("_", " ")
     table = Table(
         title=f"scores from the same raw facts, {runs[0]['num_episodes']} episodes, simulator: {runs[0]['simulator']}",
         title_justify="left",

@@ -1,4 +1,4 @@
-"""How an ego moved over a whole drive: comfort, time to collision, speeding, keeping to the line, pace beside the traffic.
+"""How an ego moved over a whole drive: comfort, time to collision, speeding, keeping to line and direction, pace beside the traffic.
 
 Pure function of the arrays of a step log (one row a decision). Knows no file and no score.
 """
@@ -19,14 +19,18 @@ QUARTERS = 4
 """Checkpoints of the leaderboard's MinimumSpeedRouteTest."""
 MOVED_MPS = 0.1
 """A vehicle that is never faster is parked and no traffic."""
+DIRECTION_S = 1.0
+"""nuPlan's `driving_direction_compliance` adds up what was driven in so long."""
 
 
-def measure_motion(t: Floats, ego: Floats, facts: Floats, start: NDArray[np.integer], actors: Floats) -> Motion:
+def measure_motion(
+    t: Floats, ego: Floats, facts: Floats, start: NDArray[np.integer], actors: Floats, lanes: Floats | None = None
+) -> Motion:
     """Measure a drive of T decisions.
 
     `t` (T + 1,) s; `ego` (T + 1, 6) x, y, yaw, speed, yaw rate, acceleration; `facts` (T + 1, 3) route completion, signed distance from
     the route, speed limit; `actors` (A, 8) id, kind, x, y, yaw, speed, half length, half width, those of decision i being rows start[i] to
-    start[i + 1]. Map frame; m, rad, s.
+    start[i + 1]; `lanes` (T, 4) as of `against`. Map frame; m, rad, s.
 
     Raises:
         ValueError: no decision, or times that do not rise.
@@ -53,7 +57,26 @@ def measure_motion(t: Floats, ego: Floats, facts: Floats, start: NDArray[np.inte
         overspeed_mps=float((excess * gaps).sum() / gaps.sum()),
         off_centre_s=longest(np.abs(facts[:-1, 1]) > OFF_CENTRE_M, gaps),
         traffic_speed_shares=_pace(ego[:-1, 3], facts[:-1, 0], owner, actors),
+        against_m=None if lanes is None else against(ego[:-1, :2], facts[:-1, 1], lanes, step_s),
     )
+
+
+def against(places: Floats, lateral: Floats, lanes: Floats, step_s: float) -> float:
+    """The most that was driven against the direction of the lane within DIRECTION_S, m; 0 where the ego never did.
+
+    `places` (T, 2) m, map frame; `lateral` (T,) m left of the route's line; `lanes` (T, 4): how far, in m across from that line, the lanes
+    of the ego's direction reach to its right and to its left and the oncoming lanes to its left, and the line's heading in rad. After
+    nuPlan's `driving_direction_compliance`: the sum of the progress along the lane that the ego is on, backwards below zero; a change
+    between the directions adds nothing, nor does what lies beyond all these lanes. nuPlan's sum spans one sample more than the second.
+    """
+    right, left, oncoming, heading = lanes.T
+    side = np.where((-right <= lateral) & (lateral <= left), 1.0, np.where((left < lateral) & (lateral <= oncoming), -1.0, 0.0))
+    way = np.diff(places, axis=0)
+    along = way[:, 0] * np.cos(heading[:-1]) + way[:, 1] * np.sin(heading[:-1])
+    driven = np.concatenate(([0.0], np.cumsum(np.where(side[1:] == side[:-1], along * side[:-1], 0.0))))
+    rows = max(round(DIRECTION_S / step_s), 1)
+    before = np.concatenate((np.zeros(rows), driven))[: len(driven)]
+    return max(0.0, float((before - driven).max()))
 
 
 def longest(inside: NDArray[np.bool_], seconds: Floats) -> float:

@@ -17,9 +17,14 @@ from carla_rl.types import Ending, Infraction, SimulatorKind
 
 COLLISIONS = (Infraction.COLLISION_PEDESTRIAN, Infraction.COLLISION_VEHICLE, Infraction.COLLISION_STATIC)
 
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(ge=0)]
+LARGEST = 1e9
+"""No number of a drive is larger, in any unit; sums of smaller ones stay finite."""
+
+# strict: a text or a truth value in the place of a number was put there by hand
+Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Positive = Annotated[float, Field(ge=0, le=LARGEST, strict=True)]
+Signed = Annotated[float, Field(ge=-LARGEST, le=LARGEST, strict=True)]
 
 
 def _member(kind: type[IntEnum]) -> Callable[[Any], Any]:
@@ -52,10 +57,10 @@ class InfractionRecord(Record):
 
     kind: Kind
     time_s: Positive | None = Field(description="s since the start of the episode; null where an imported result does not say")
-    x: float | None = Field(description="m, map frame; null likewise")
-    y: float | None
+    x: Signed | None = Field(description="m, map frame; null likewise")
+    y: Signed | None
     other: int = Field(description="id of the actor, signal or scenario concerned; -1 where there is none")
-    value: float | None = Field(
+    value: Signed | None = Field(
         description="share (outside_route_lanes, min_speed), impact speed in m/s (collisions; null where not told), else 0"
     )
 
@@ -93,7 +98,7 @@ class Raw(Record):
 class Motion(Record):
     """How the ego moved, measured over the whole drive from its step log (`carla_rl.metrics.motion`)."""
 
-    step_s: Annotated[float, Field(gt=0)] = Field(description="s between two samples: the decisions")
+    step_s: Annotated[float, Field(gt=0, le=LARGEST, strict=True)] = Field(description="s between two samples: the decisions")
     chunks: Count = Field(description="pieces of 2 s that were judged for comfort; 0 for a drive of fewer than three samples")
     comfortable_chunks: Count = Field(description="those within all of nuPlan's bounds")
     comfort_worst: dict[str, Positive] = Field(description="by quantity: largest magnitude after smoothing, m/s^2, m/s^3, rad/s, rad/s^2")
@@ -105,11 +110,16 @@ class Motion(Record):
     traffic_speed_shares: tuple[Positive, ...] = Field(
         description="ego's mean speed over that of the vehicles within 100 m that ever moved, quarter by quarter of the route"
     )
+    against_m: Positive | None = Field(
+        default=None, description="m: the most driven within 1 s against the direction of the lane; null where the log has no lanes"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Motion":
         if self.comfortable_chunks > self.chunks:
             raise ValueError(f"{self.comfortable_chunks} of {self.chunks} chunks are comfortable; the record was changed after the run")
+        if not self.comfort_outside or self.comfort_outside.keys() != self.comfort_worst.keys():
+            raise ValueError("comfort_outside and comfort_worst tell of different quantities; the record was changed after the run")
         return self
 
 
@@ -117,7 +127,7 @@ class EpisodeResult(Record):
     """One finished episode. `scenario_id` and `success` are required by the contract; the other names are kept from it or added."""
 
     scenario_id: str = Field(min_length=1)
-    success: bool = Field(description="route completed without an infraction other than min_speed (Bench2Drive's definition)")
+    success: bool = Field(strict=True, description="route completed without an infraction other than min_speed (Bench2Drive's definition)")
     ade: Positive | None = Field(description="m: plan against the expert's plan at the states visited, mean over waypoints, then decisions")
     fde: Positive | None = Field(description="m: likewise at the last waypoint")
     route_completion: Share
@@ -125,10 +135,12 @@ class EpisodeResult(Record):
     offroad: Count = Field(description="1 where the ego left the route's lanes")
     red_light: Count
     stop_sign: Count
-    episode_return: float | None = Field(
+    episode_return: Signed | None = Field(
         validation_alias="return", serialization_alias="return", description="sum of the rewards; null where none were given"
     )
-    steps: Annotated[int, Field(ge=1)] | None = Field(description="decisions; this and what is null below: an imported result does not say")
+    steps: Annotated[int, Field(ge=1, le=LARGEST, strict=True)] | None = Field(
+        description="decisions; this and what is null below: an imported result does not say"
+    )
     final_dist: Positive | None = Field(description="m in a straight line from where the ego ended to the destination")
     comfort: Comfort | None
     raw: Raw
@@ -141,7 +153,7 @@ class EpisodeResult(Record):
     ending: Cause
     status: str = Field(description="the leaderboard's word")
     score: str = Field(description="definition of driving_score and score_penalty")
-    driving_score: Annotated[float, Field(ge=0, le=100)]
+    driving_score: Annotated[float, Field(ge=0, le=100, strict=True)]
     score_penalty: Share
     infractions: tuple[InfractionRecord, ...]
     duration_s: Positive = Field(description="simulated seconds")

@@ -11,7 +11,7 @@ from typing import Any
 from carla_rl.metrics.measures import ABILITIES, MEASURES, SCORES, measure
 from carla_rl.metrics.paired import CONFIDENCE, mean_interval
 from carla_rl.metrics.result import EpisodeResult
-from carla_rl.metrics.subscores import MISSING
+from carla_rl.metrics.subscores import DIRECTION, MISSING, NEEDS_DIRECTION, WHY
 from carla_rl.types import Ending, Infraction
 
 MIN_KM = 0.001
@@ -81,17 +81,21 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
 
 
 def scores(results: Sequence[EpisodeResult]) -> dict[str, Any]:
-    """Every definition of the score side by side, and what some of them are made of: the mean, over how many episodes, missing terms.
+    """Every definition of the score side by side, and what some of them are made of: mean, number of episodes, missing terms and why.
 
-    `mean` is None where no episode has it (terms of the motion need a step log).
+    `mean` is None where no episode has it (terms of the motion need a step log). Scores with a term that only some drives give are those
+    of these drives alone; the term stands under `missing` as soon as one drive lacks it.
     """
     names = (*SCORES, "efficiency", "comfort", "ttc_short_share")
     rows = [measure(result) for result in results]
-    found = {}
+    lanes = all(result.motion is None or result.motion.against_m is not None for result in results)
+    found: dict[str, Any] = {}
     for one in (one for one in MEASURES if one.name in names):
         values = [value for row in rows if (value := row[one.name]) is not None]
-        missing = list(MISSING.get(one.name, ()))
+        missing = [*MISSING.get(one.name, ()), *([] if lanes or one.name not in NEEDS_DIRECTION else [DIRECTION])]
         found[one.name] = {"mean": mean_std(values)[0], "episodes": len(values), "unit": one.unit, "missing": missing}
+        if missing:
+            found[one.name]["why"] = {term: WHY[term] for term in missing}
     return found
 
 

@@ -56,11 +56,11 @@ def read_run(path: Path) -> Run:
     folder = path.parent if path.name == "metrics.json" else path
     if not folder.is_dir():
         raise UsageError(f"{path}: no such run directory; give a folder that carla-rl evaluate or train wrote")
-    config = read_object(folder / "config.json")
+    config = _finite(folder / "config.json")
     if config.get("format") != FORMAT:
         raise UsageError(f"{folder / 'config.json'}: format {config.get('format')!r}; this program reads format {FORMAT}")
     run_id = _run_id(folder / "config.json", config)
-    environment = read_object(folder / "environment.json")
+    environment = _finite(folder / "environment.json")
     _same_run(folder / "environment.json", environment, run_id)
     simulator, suite, policy = (
         _part(SimulatorRecord, environment, "simulator", folder),
@@ -76,7 +76,7 @@ def read_run(path: Path) -> Run:
     return Run(
         path=folder,
         run_id=run_id,
-        command=str(config.get("command", "")),
+        command=_command(folder / "config.json", config),
         config=_object(folder / "config.json", config, "config"),
         environment=environment,
         simulator=simulator,
@@ -110,6 +110,20 @@ def read_object(path: Path) -> dict[str, Any]:
     return data
 
 
+def _finite(path: Path) -> dict[str, Any]:
+    """An object whose numbers are finite: conditions with others are no conditions, and cannot be compared.
+
+    Raises:
+        UsageError: as `read_object`; a number that is not.
+    """
+    data = read_object(path)
+    try:
+        json.dumps(data, allow_nan=False)
+    except ValueError:
+        raise UsageError(f"{path}: holds a number that is not finite; the file was changed after the run") from None
+    return data
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """No search for cycles: what is read has none, and walking it again and again as it grows takes a third of the time."""
@@ -136,7 +150,9 @@ class _Metrics:
         self._headline = "total_episodes" in self._metrics
         told = self._metrics.pop("scenarios", None)
         self._count = len(told) if isinstance(told, list) else None
-        self._left = {line["episode_id"]: line for line in told or () if isinstance(line, dict) and "episode_id" in line}
+        lines = [line for line in told if isinstance(line, dict)] if isinstance(told, list) else []
+        self._left = {line["episode_id"]: line for line in lines if isinstance(line.get("episode_id"), str)}
+        self._nameless = len(self._left) != self._count
         self._differs: str | None = None
 
     def compare(self, episode_id: str, line: Mapping[str, Any]) -> None:
@@ -158,6 +174,8 @@ class _Metrics:
             raise UsageError(f"{path}: scenarios is missing or no list; the file was changed after the run")
         if self._count != len(episodes):
             raise UsageError(f"{path}: tells of {self._count} episodes, episodes.jsonl of {len(episodes)}; one of the files was changed")
+        if self._nameless:
+            raise UsageError(f"{path}: scenarios has an entry without an episode_id of its own; the file was changed after the run")
         if differs := self._differs or next(iter(self._left), None):
             raise UsageError(f"{path}: episode {differs} differs from its line in episodes.jsonl; one of the files was changed")
         if "fingerprint" in self._metrics and self._metrics["fingerprint"] != fingerprint(environment, episodes):
@@ -227,6 +245,13 @@ def _object(path: Path, data: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{path}: {name} is a {type(value).__name__}, expected an object; the file was changed after the run")
     return value
+
+
+def _command(path: Path, data: Mapping[str, Any]) -> str:
+    command = data.get("command", "")
+    if not isinstance(command, str):
+        raise UsageError(f"{path}: command is a {type(command).__name__}, expected a name; the file was changed after the run")
+    return command
 
 
 def _run_id(path: Path, data: Mapping[str, Any]) -> str:

@@ -6,7 +6,9 @@ same row's pose). What was added to the format later is optional: older logs rea
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from carla_rl.metrics.motion import measure_motion
 from carla_rl.metrics.result import Motion
 from carla_rl.records.atomic import write_bytes
 from carla_rl.records.buffer import EpisodeBuffer
+from carla_rl.records.step_shapes import ANY, SHAPES, check_array, check_steps
 from carla_rl.scenario.model import Episode, Weather
 from carla_rl.types import TICK_S, Ending, Event, Infraction, ObjectKind
 
@@ -32,8 +35,10 @@ EGO = ("x", "y", "yaw", "speed", "yaw_rate", "acceleration")
 FACTS = ("route_completion", "lateral", "speed_limit")
 GRAIN_M = 2.0**-10
 """The expert's plans are kept in multiples of this: a millimetre is enough to draw, and packs in half the space."""
-OPTIONAL = ("sft_waypoints", "reward", "expert_waypoints", "outside_share")
+OPTIONAL = ("sft_waypoints", "reward", "expert_waypoints", "outside_share", "heading_error", "room")
 """Arrays that a log may lack."""
+BROKEN = (OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
+"""What reading a damaged archive raises."""
 ACTOR = ("id", "kind", "x", "y", "yaw", "speed", "half_length", "half_width")
 
 
@@ -71,6 +76,10 @@ class StepLog:
     """(T, H, 2) m, ego frame: what the expert would do at the state that the policy visited, in multiples of GRAIN_M."""
     outside_share: Float32 | None = None
     """(T + 1,) share of the driven route outside the route's lanes so far."""
+    heading_error: Float32 | None = None
+    """(T + 1,) rad: the ego's heading less the route's."""
+    room: Float32 | None = None
+    """(T, 3): columns of `RoomColumn` where the ego is, where the simulator was asked for them."""
     weather: Weather | None = None
 
     @property
@@ -122,18 +131,23 @@ class StepLogger:
             route=_route(episode),
             expert_waypoints=_grained(_optional(rows, "expert")),
             outside_share=_stack([row["outside_share"] for row in rows] + [after["outside_share"][env]]),
+            heading_error=_stack([row["heading_error"] for row in rows] + [after["heading_error"][env]]),
+            room=_optional(rows, "room"),
             weather=episode.scenario.weather,
         )
 
 
 def motion_of(log: StepLog) -> Motion:
-    """Comfort, time to collision, speeding and pace of the drive.
+    """Comfort, time to collision, speeding, direction and pace of the drive.
 
     Raises:
         ValueError: a log that no drive can have.
     """
     t, ego, facts, actors = (np.asarray(part, np.float64) for part in (log.t, log.ego, log.facts, log.actors))
-    return measure_motion(t, ego, facts, log.actor_start, actors)
+    lanes = None
+    if log.room is not None and log.heading_error is not None:
+        lanes = np.column_stack((np.asarray(log.room, np.float64), ego[:-1, 2] - log.heading_error[:-1]))
+    return measure_motion(t, ego, facts, log.actor_start, actors, lanes)
 
 
 def write_steps(path: Path, log: StepLog) -> None:
@@ -171,14 +185,14 @@ def read_steps(path: Path) -> StepLog:
     """Read a log back.
 
     Raises:
-        UsageError: missing, truncated, not a step log, or of another version.
+        UsageError: missing, truncated, not a step log, of another version, or with arrays that no drive has.
     """
     arrays = _arrays(path)
     try:
         meta = json.loads(str(arrays["meta"]))
         if meta["version"] != VERSION:
             raise UsageError(f"{path}: step log of version {meta['version']}; this program reads version {VERSION}")
-        return StepLog(
+        log = StepLog(
             episode_id=meta["episode_id"],
             town=meta["town"],
             ending=Ending[meta["ending"].upper()],
@@ -198,22 +212,35 @@ def read_steps(path: Path) -> StepLog:
             weather=Weather.model_validate(meta["weather"]) if "weather" in meta else None,
             **{name: arrays.get(name) for name in OPTIONAL},
         )
+        check_steps({name: getattr(log, name) for name in SHAPES})
+        return log
     except KeyError as error:
         raise UsageError(f"{path}: not a step log of this program (lacks {error}); drive the episode again") from error
-    except (ValueError, TypeError, IndexError) as error:
+    except UsageError:
+        raise
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise UsageError(f"{path}: not a step log of this program ({error}); drive the episode again") from error
 
 
-def read_plans(path: Path) -> tuple[Float32, Float32 | None]:
-    """The plans (T, H, 2) of a log alone, and the expert's at the same states where it was asked: a fraction of what reading it all takes.
+def read_plans(path: Path, episode_id: str) -> tuple[Float32, Float32 | None]:
+    """The plans (T, H, 2) of an episode's log alone, and the expert's at the same states where it was asked: a fraction of reading it all.
 
     Raises:
-        UsageError: as `read_steps`.
+        UsageError: as `read_steps`; the log of another episode.
     """
     arrays = _arrays(path, ("meta", "waypoints", "expert_waypoints"))
-    if "meta" not in arrays or "waypoints" not in arrays or json.loads(str(arrays["meta"])).get("version") != VERSION:
-        raise UsageError(f"{path}: not a step log of this program; drive the episode again")
-    plan, expert = arrays["waypoints"], arrays.get("expert_waypoints")
+    try:
+        meta = json.loads(str(arrays["meta"]))
+        version, told, plan, expert = meta["version"], meta["episode_id"], arrays["waypoints"], arrays.get("expert_waypoints")
+        for name, plans in (("waypoints", plan), ("expert_waypoints", expert)):
+            if plans is not None:
+                check_array(name, plans, (len(plan), ANY, 2))
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: not a step log of this program ({error}); drive the episode again") from error
+    if version != VERSION:
+        raise UsageError(f"{path}: step log of version {version}; this program reads version {VERSION}")
+    if told != episode_id:
+        raise UsageError(f"{path}: is of episode {told}, not {episode_id}; files were mixed")
     # a plan of another horizon cannot be set against the expert's
     return plan, expert if expert is not None and expert.shape == plan.shape else None
 
@@ -229,7 +256,7 @@ def _arrays(path: Path, names: tuple[str, ...] | None = None) -> dict[str, NDArr
             return {name: file[name] for name in file.files if names is None or name in names}
     except FileNotFoundError:
         raise UsageError(f"{path}: no such step log; evaluate with step logs kept") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise UsageError(f"{path}: not a readable step log ({error}); it may be truncated, drive the episode again") from error
 
 
@@ -239,6 +266,7 @@ def _state(ego: Any, facts: Any) -> dict[str, NDArray[Any]]:
         "ego": np.stack([getattr(ego, name) for name in EGO], axis=-1),
         "facts": np.stack([getattr(facts, name) for name in FACTS], axis=-1),
         "outside_share": facts.outside_share,
+        "heading_error": facts.heading_error,
     }
 
 
@@ -249,6 +277,9 @@ def _batch(decision: Decision, reward: NDArray[np.floating] | None, expert: NDAr
     batch["waypoints"] = decision.plan.waypoints
     if decision.plan.sft_waypoints is not None:
         batch["sft_waypoints"] = decision.plan.sft_waypoints
+    if decision.observation.room is not None:
+        # at the first point of the route that is seen: where the ego is
+        batch["room"] = decision.observation.room[:, 0]
     if reward is not None:
         batch["reward"] = reward
     if expert is not None:

@@ -19,8 +19,9 @@ import carla_rl
 from carla_rl.errors import UsageError
 from carla_rl.metrics.scores import DEFAULT_SCORE
 from carla_rl.records.atomic import make_folder, write_bytes
+from carla_rl.records.measured import drive_of
 from carla_rl.records.reading import Run
-from carla_rl.records.steps import StepLog, read_steps
+from carla_rl.records.steps import StepLog
 from carla_rl.report.curves import learning_curves
 from carla_rl.report.drives import pack_drive
 from carla_rl.report.facts import LETTERS, Sources, facts
@@ -97,10 +98,11 @@ def _gather(runs: Sequence[Run], episodes: list[list[dict[str, Any]]], done: Cal
     read = 0
     for run, results in zip(runs, episodes, strict=True):
         drives: list[str | None] = []
+        driven = {episode.episode_id: episode for episode in run.episodes}
         for result in results:
             path = run.steps_path(result["id"])
             # a run may keep none; one that is there and broken is an error
-            log = read_steps(path) if path.exists() else None
+            log = drive_of(run, driven[result["id"]]) if path.exists() else None
             drives.append(None if log is None else pack_drive(log, DEFAULT_SCORE))
             if log is not None:
                 _tell_before(log, result)

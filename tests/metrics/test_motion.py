@@ -6,26 +6,35 @@ from metrics.drives import StraightPolicy, episode, loop, rollout
 
 from carla_rl.metrics.episode import EpisodeMeter
 from carla_rl.metrics.measures import ABILITIES, MEASURES, efficiency, measure
-from carla_rl.metrics.motion import longest, measure_motion
+from carla_rl.metrics.motion import against, longest, measure_motion
 from carla_rl.metrics.result import EpisodeResult, Motion
 from carla_rl.metrics.scores import Drive, normalised_driving_score
-from carla_rl.metrics.subscores import MISSING, navsim_epdms, navsim_pdms, nuplan_cls, terms
+from carla_rl.metrics.subscores import SCORES, navsim_epdms, navsim_pdms, nuplan_cls, terms
 from carla_rl.metrics.summary import abilities, by_type, scores
 from carla_rl.types import Infraction, ObjectKind, SimulatorKind
 
 T = 20
+ROAD = np.tile((1.75, 1.75, 5.25, 0.0), (T, 1))
+"""One lane of 3.5 m along x, and an oncoming one to its left."""
 CAR, WALKER = float(ObjectKind.VEHICLE), float(ObjectKind.PEDESTRIAN)
 
 
 def motion(
-    *, limit: float = 20.0, lateral: float = 0.0, actors: np.ndarray | None = None, start: np.ndarray | None = None, step_s: float = 0.2
+    *,
+    limit: float = 20.0,
+    lateral: float = 0.0,
+    actors: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    step_s: float = 0.2,
+    lanes: bool = True,
 ) -> Motion:
     t = np.arange(T + 1) * step_s
     ego = np.zeros((T + 1, 6))
     ego[:, 0], ego[:, 3] = 10.0 * t, 10.0
     facts = np.stack((np.linspace(0.0, 1.0, T + 1), np.full(T + 1, lateral), np.full(T + 1, limit)), axis=1)
     none = np.zeros((0, 8))
-    return measure_motion(t, ego, facts, np.zeros(T + 1, np.int32) if start is None else start, none if actors is None else actors)
+    starts = np.zeros(T + 1, np.int32) if start is None else start
+    return measure_motion(t, ego, facts, starts, none if actors is None else actors, ROAD if lanes else None)
 
 
 def test_alone_on_the_road() -> None:
@@ -69,6 +78,63 @@ def test_an_ending_in_the_middle_of_a_decision_is_left_out_of_the_filter() -> No
     assert found.comfortable_chunks == found.chunks == 2
     with pytest.raises(ValueError, match="rise"):
         measure_motion(t[::-1].copy(), ego, np.zeros((T + 1, 3)), np.zeros(T + 1, np.int32), np.zeros((0, 8)))
+
+
+def driven_against(x: np.ndarray, lateral: np.ndarray | float, step_s: float = 0.2, heading: float = 0.0) -> float:
+    n = len(x)
+    places = np.stack((x, np.zeros(n)), axis=1)
+    return against(places, np.broadcast_to(lateral, n), np.tile((1.75, 1.75, 5.25, heading), (n, 1)), step_s)
+
+
+def test_against_the_direction_of_the_lane() -> None:
+    t = np.arange(20) * 0.2
+    # forwards on its lane; on the verge to the right and beyond the oncoming lane nothing is judged
+    for lateral in (0.0, -2.0, 6.0):
+        assert driven_against(5.0 * t, lateral) == 0.0
+    # 5 m/s on the oncoming lane for 3.8 s: 5 m in a second, not 19 m; half a second of it is what there is
+    assert driven_against(5.0 * t, 3.0) == pytest.approx(5.0)
+    assert driven_against(5.0 * t[:4], 3.0) == pytest.approx(3.0)
+    # backwards: wrong on its own lane, right on the oncoming one
+    assert driven_against(-3.0 * t, 0.0) == pytest.approx(3.0)
+    assert driven_against(-3.0 * t, 3.0) == 0.0
+    # across the lane's heading there is no progress
+    assert driven_against(5.0 * t, 3.0, heading=np.pi / 2) == pytest.approx(0.0, abs=1e-12)
+    # over there at three decisions, 1 m apart: 2 m against, the changes count nothing, and the fifth metre of the second makes up for one
+    lateral = np.zeros(20)
+    lateral[8:11] = 3.0
+    assert driven_against(5.0 * t, lateral) == pytest.approx(1.0)
+    # at 0.1 s a second is ten decisions
+    assert driven_against(4.0 * np.arange(30) * 0.1, 3.0, step_s=0.1) == pytest.approx(4.0)
+    assert driven_against(np.zeros(1), 3.0) == 0.0
+
+
+def test_the_direction_is_measured_where_the_lanes_are_known() -> None:
+    assert motion().against_m == 0.0
+    assert motion(lateral=3.0).against_m == pytest.approx(10.0)
+    assert motion(lanes=False).against_m is None
+
+
+@pytest.mark.parametrize(("metres", "share"), [(0.0, 1.0), (1.99, 1.0), (2.0, 0.5), (5.99, 0.5), (6.0, 0.0)])
+def test_what_driving_against_the_direction_costs(metres: float, share: float) -> None:
+    found = terms(driven(moved=motion().model_copy(update={"against_m": metres})))
+    assert found is not None
+    assert found.direction == share
+    assert (nuplan_cls(found), navsim_epdms(found), navsim_pdms(found)) == (100.0 * share, 100.0 * share, 100.0)
+
+
+def test_older_drives_have_no_direction_and_no_score_with_it() -> None:
+    old = motion(lanes=False)
+    written = {name: value for name, value in old.model_dump(mode="json").items() if name != "against_m"}
+    assert Motion.model_validate(written) == old
+    found = terms(driven(moved=old))
+    assert found is not None
+    assert (nuplan_cls(found), navsim_epdms(found), navsim_pdms(found)) == (None, None, 100.0)
+    table = scores([driven(moved=old), driven(moved=motion())])
+    assert (table["nuplan_cls"]["mean"], table["nuplan_cls"]["episodes"]) == (100.0, 1)
+    assert table["nuplan_cls"]["missing"] == ["driving_direction_compliance"]
+    assert "drive it again" in table["nuplan_cls"]["why"]["driving_direction_compliance"]
+    assert table["navsim_epdms"]["missing"] == ["two_frame_extended_comfort", "driving_direction_compliance"]
+    assert table["navsim_pdms"] == {"mean": 100.0, "episodes": 2, "unit": "0..100", "missing": []}
 
 
 def test_the_longest_piece_counts() -> None:
@@ -127,7 +193,7 @@ def test_measures_have_one_value_each_and_none_where_unknown() -> None:
     known, unknown = measure(driven(moved=motion())), measure(driven())
     assert list(known) == list(unknown) == [one.name for one in MEASURES]
     assert {name for name, value in unknown.items() if value is None} == {
-        *MISSING, "efficiency", "comfort", "ttc_short_share", "ade", "fde",
+        *SCORES, "efficiency", "comfort", "ttc_short_share", "ade", "fde",
     }  # fmt: skip
     assert (known["driving_score"], known["comfort"], known["nuplan_cls"]) == (100.0, 1.0, 100.0)
 
@@ -137,7 +203,8 @@ def test_scores_side_by_side_name_what_is_missing() -> None:
     assert table["leaderboard_2.0"] == {"mean": 80.0, "episodes": 2, "unit": "0..100", "missing": []}
     assert table["leaderboard_2.1"]["mean"] == pytest.approx((100 + 58.8235294) / 2)
     assert (table["nuplan_cls"]["mean"], table["nuplan_cls"]["episodes"]) == (100.0, 1)
-    assert table["navsim_epdms"]["missing"] == ["driving_direction_compliance", "two_frame_extended_comfort"]
+    assert (table["nuplan_cls"]["missing"], table["navsim_epdms"]["missing"]) == ([], ["two_frame_extended_comfort"])
+    assert "LQR" in table["navsim_epdms"]["why"]["two_frame_extended_comfort"]
     assert scores([])["leaderboard_2.0"]["mean"] is None
 
 
