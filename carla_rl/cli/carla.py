@@ -74,7 +74,7 @@ class CarlaOptions:
         """Likewise; servers of this project that are started get these map files, for CARLA has its own."""
         if self.launch is None or self.launch.kind is not Kind.TOY:
             return self
-        extra = (*self.launch.extra, *toy_options([str(file) for file in files]))
+        extra = (*self.launch.extra, *toy_options([str(file) for file in files], client=installed_client()))
         return replace(self, launch=replace(self.launch, extra=extra))
 
     def limited(self, envs: int) -> "CarlaOptions":

@@ -62,8 +62,7 @@ def start(
 
     carla-rl server start --count 2 --gpus 0,1 --docker carlasim/carla:0.9.16
     """
-    extra = toy_options(maps or (), suite, faults or ())
-    if extra and not toy:
+    if (maps or suite or faults) and not toy:
         raise UsageError("--map, --suite and --fault are for --toy; a CARLA server has its own maps, and clients load them")
     launch = make_launch(
         docker=docker,
@@ -73,7 +72,7 @@ def start(
         toy_option="--toy",
         quality=quality,
         rendering=rendering,
-        extra=extra,
+        extra=toy_options(maps or (), suite, faults or (), installed_client()) if toy else (),
     )
     if launch is None:
         raise UsageError("say what to start: --docker IMAGE, --binary FILE, --apptainer FILE or --toy")

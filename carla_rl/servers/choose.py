@@ -18,6 +18,8 @@ from carla_rl.servers.supervise import HOST, SupervisedServer
 S = TypeVar("S", bound=CarlaServer)
 MOST_SERVERS = 64
 WAYS = {"--docker": Kind.DOCKER, "--binary": Kind.BINARY, "--apptainer": Kind.APPTAINER}
+OTHER_CLIENTS = {"carla-0-9-15": "0.9.15"}
+"""Distributions that are CARLA's client under another name, and its version: a third party's build for CPython 3.11."""
 SINGULARITY = "singularity"
 """The other name of apptainer."""
 
@@ -137,11 +139,19 @@ def _all(make: Callable[[int], S], count: int) -> list[S]:
 
 
 def installed_client() -> str | None:
-    """Version of the installed carla wheel, without importing it; None: there is none."""
+    """Version of the installed client, without importing it; None: there is none."""
     try:
         return version("carla")
     except PackageNotFoundError:
-        return None
+        return next((client for name, client in OTHER_CLIENTS.items() if _is_installed(name)), None)
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def read_address(text: str) -> tuple[str, int]:

@@ -105,9 +105,12 @@ class Launch:
         return "the project's CARLA-compatible server" if self.kind is Kind.TOY else self.target
 
 
-def toy_options(maps: Sequence[str] = (), suite: str | None = None, faults: Sequence[str] = ()) -> tuple[str, ...]:
-    """`extra` of the project's CARLA-compatible server: options of `carla-rl serve`."""
+def toy_options(
+    maps: Sequence[str] = (), suite: str | None = None, faults: Sequence[str] = (), client: str | None = None
+) -> tuple[str, ...]:
+    """`extra` of the project's CARLA-compatible server: options of `carla-rl serve`. `client` is the version of who will talk to it."""
     words = [word for item in maps for word in ("--map", item)]
     words += ["--suite", suite] if suite else []
     words += [word for fault in faults for word in ("--fault", fault)]
+    words += ["--client", client] if client else []
     return tuple(words)

@@ -48,9 +48,9 @@ PORTS = "-carla-rpc-port=2010 -carla-streaming-port=2011 -carla-primary-port=201
             "-quality-level=Epic -graphicsadapter=0",
         ),
         (
-            Launch(Kind.TOY, extra=toy_options(["ring"], "scripted", ["crash@tick=5"])),
+            Launch(Kind.TOY, extra=toy_options(["ring"], "scripted", ["crash@tick=5"], "0.9.15")),
             None,
-            f"{sys.executable} -P -m carla_rl serve --port 2010 --map ring --suite scripted --fault crash@tick=5",
+            f"{sys.executable} -P -m carla_rl serve --port 2010 --map ring --suite scripted --fault crash@tick=5 --client 0.9.15",
         ),
     ],
 )
