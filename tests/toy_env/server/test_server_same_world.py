@@ -88,7 +88,8 @@ def check_episodes(client: Any, world: Any) -> None:
         world.apply_settings(settings)
         world = client.reload_world(False)
         simulator.reset(np.array([0]), [episode])
-        # a client that loads in synchronous mode ticks meanwhile
+        # a client that loads in synchronous mode ticks meanwhile and does not wait for what it asked for; this tick does
+        world.tick()
         for _ in range(round(world.get_snapshot().timestamp.elapsed_seconds / 0.05)):
             simulator.step(Control(np.zeros(1), np.zeros(1), np.zeros(1)))
         hero = next(actor for actor in world.get_actors() if actor.attributes.get("role_name") == "hero")
@@ -114,7 +115,7 @@ def check_episodes(client: Any, world: Any) -> None:
 
 
 def check_touches(client: Any, world: Any) -> None:
-    """A hero that leaves its lane meets an oncoming car; the sensor on it tells of the collision that the episode counts."""
+    """A hero that leaves its lane meets an oncoming car; the sensor on it tells of the collision in the tick in which they meet."""
     import queue
 
     import carla
@@ -128,17 +129,29 @@ def check_touches(client: Any, world: Any) -> None:
     seen: Any = queue.Queue()
     sensor.listen(seen.put)
     hero.apply_control(carla.VehicleControl(throttle=1.0))
+    snapshots: Any = {}
     for _ in range(200):
-        world.tick()
+        frame = world.tick()
+        snapshots[frame] = world.get_snapshot()
+        # told by a stream of its own, at times only ticks later
         if not seen.empty():
             break
     event = seen.get(timeout=5.0)
-    assert event.frame == world.get_snapshot().frame
+    other = event.other_actor
+    ahead = hero.get_transform().get_forward_vector()
+
+    def apart(frame: int) -> Any:
+        """From the one's middle to the other's along the hero, m."""
+        find = snapshots[frame].find
+        return (find(other.id).get_transform().location - find(hero.id).get_transform().location).dot(ahead)
+
+    # at 31.5 m/s until they meet; then both stand in each other's way
+    assert apart(event.frame - 2) - apart(event.frame - 1) == pytest.approx(31.5 * 0.05, rel=0.02)
+    assert apart(event.frame - 1) - apart(event.frame) < 0.5
     assert event.actor.id == hero.id
-    assert event.other_actor.attributes["role_name"] == "scenario"
+    assert other.attributes["role_name"] == "scenario"
     # the speed at which they meet, by the hero's mass
     assert event.normal_impulse.length() == pytest.approx(hero.get_physics_control().mass * 31.5, rel=0.02)
-    ahead = hero.get_transform().get_forward_vector()
     assert ahead.dot(event.normal_impulse) < 0.0
     assert seen.empty()
     sensor.destroy()
