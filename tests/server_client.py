@@ -4,6 +4,7 @@ A check is a function `check(client, world)` of a module; it is run as `python s
 """
 
 import importlib.util
+import os
 import socket
 import subprocess
 import sys
@@ -67,7 +68,10 @@ def _main(path: str, name: str, port: int) -> None:
     settings.synchronous_mode, settings.fixed_delta_seconds = True, 0.05
     world.apply_settings(settings)
     getattr(module, name)(client, world)
-    print("done")
+    # the client's threads may still be handing over data while the interpreter goes down, and crash there
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
