@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from carla_rl.attempts import ATTEMPTS, Attempts
 from carla_rl.interfaces import Controller, Policy, Simulator
-from carla_rl.loop import ClosedLoop, Loss, rollout
+from carla_rl.loop import ClosedLoop, Decision, Loss, rollout
 from carla_rl.metrics.episode import EpisodeMeter
 from carla_rl.metrics.result import EpisodeResult, Motion
 from carla_rl.records.run import RunDirectory
@@ -38,6 +38,7 @@ def drive(
     keep_steps: bool = False,
     attempts: int = ATTEMPTS,
     on_void: Callable[[Loss], None] | None = None,
+    on_decision: Callable[[Decision], None] | None = None,
 ) -> Iterator[EpisodeResult]:
     """Drive all episodes and yield each result as soon as it is measured and, where there is a run, on the disk.
 
@@ -51,6 +52,7 @@ def drive(
         keep_steps: write a step log of every episode into the run.
         attempts: so often an episode is begun at most.
         on_void: told of every attempt that is void.
+        on_decision: shown every decision, before the episodes that end with it are written down.
 
     Raises:
         RunFailure: the policy planned what is not a number.
@@ -72,6 +74,8 @@ def drive(
     meter = EpisodeMeter(simulator.num_envs, simulator.info.kind)
     logger = StepLogger(simulator.num_envs) if keep_steps and run else None
     for decision in rollout(loop, parts.policy):
+        if on_decision:
+            on_decision(decision)
         earned = rewards(decision.before, decision.after, decision.active, RewardConfig()).total
         reference.reset(decision.started)
         wanted = reference.plan(decision.observation.restrict(reference.needs)).waypoints

@@ -1,6 +1,8 @@
 """Recording: a policy drives, and what it saw and planned becomes episodes in the file contract.
 
-With noise, what is driven is disturbed in bursts while the recorded plan stays the undisturbed one made in the state so reached.
+With noise, what is driven is disturbed in bursts while the recorded plan stays the undisturbed one made in the state so reached. With a
+teacher, the recorded plan is the teacher's at every state that the policy visits, as DAgger learns from it (Ross, Gordon and Bagnell,
+AISTATS 2011).
 Knows no command line; receives its parts built.
 """
 
@@ -43,6 +45,8 @@ class RecordParts:
     ticks_per_decision: int
     noise: PerturbationConfig | None
     """How what is driven is disturbed; None drives what is planned."""
+    teacher: Policy | None = None
+    """Whose plan is recorded; None records that of the policy which drives."""
 
 
 def record(parts: RecordParts, episodes: Sequence[Episode]) -> Iterator[Recorded]:
@@ -63,6 +67,9 @@ def record(parts: RecordParts, episodes: Sequence[Episode]) -> Iterator[Recorded
             policy.reset(loop.started)
             plan = policy.plan(loop.observation.restrict(policy.needs))
             wanted = plan.waypoints
+            if parts.teacher:
+                parts.teacher.reset(loop.started)
+                wanted = parts.teacher.plan(loop.observation.restrict(parts.teacher.needs)).waypoints
             if disturbance:
                 disturbance.start(loop.started, _seeds(loop))
                 plan = disturbance.apply(plan)

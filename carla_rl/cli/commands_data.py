@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from carla_rl.agent import DECISION_TICKS, DEFAULT_CONTROLLER
-from carla_rl.build import fitting_controller, make_policy
+from carla_rl.build import fitting_controller, make_expert, make_policy
 from carla_rl.cli import options
 from carla_rl.cli.carla import CarlaOptions, with_servers
 from carla_rl.cli.console import print_json, progress, stdout
@@ -42,7 +42,15 @@ def record(
         int | None, typer.Option("--episodes", min=1, max=1_000_000, metavar="N", help="How many; all of the suite once without it.")
     ] = None,
     simulator: options.Simulator = "toy",
-    policy: Annotated[str, typer.Option("--policy", metavar="NAME|module:Class", help="Who drives and is recorded.")] = "expert",
+    policy: Annotated[
+        str | None, typer.Option("--policy", metavar="NAME|module:Class", help="Who drives and is recorded; the expert without it.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", help="This one drives; recorded is the expert's plan at every state that it visits."
+        ),
+    ] = None,
     noise: Annotated[
         float, typer.Option("--noise", min=0.0, max=1.0, help="Share of the time that the drive is disturbed; the recorded plan never is.")
     ] = 0.0,
@@ -62,14 +70,16 @@ def record(
     """Let the expert drive and record what it sees and plans, as episodes that the SFT stage reads.
 
     Fewer episodes than the suite has scenarios are spread evenly over it; more drive it again with other seeds. With --noise the ego is
-    pushed off its line now and then, and the recorded plan is the way back: clones of such data recover from their own errors.
+    pushed off its line now and then, and the recorded plan is the way back: clones of such data recover from their own errors. With
+    --checkpoint they learn what the expert would do where they get to themselves (DAgger).
     """
-    driver = make_policy(policy, None, None)
+    driver = make_policy(policy or (None if checkpoint else "expert"), checkpoint, None)
+    teacher = make_expert() if checkpoint else None
     cameras = tuple(camera_spec(name, "--camera") for name in camera or ())
     bank = make_bank(
         simulator,
         suite,
-        driver.needs.union(Needs(cameras=cameras)),
+        driver.needs.union(teacher.needs if teacher else Needs()).union(Needs(cameras=cameras)),
         routes=routes,
         maps=maps or (),
         num_envs=min(num_envs, episodes or num_envs),
@@ -91,6 +101,7 @@ def record(
         ),
         ticks_per_decision=decision_ticks,
         noise=PerturbationConfig(share=noise) if noise else None,
+        teacher=teacher,
     )
     about = _about(parts, bank, _show_recording(parts, bank, drives, out), controller)
     write_json(out / "recording.json", about)
@@ -131,6 +142,7 @@ def _about(parts: RecordParts, bank: Bank, done: list[Recorded], controller: str
         "simulator": {"name": bank.simulator.info.kind.value, "description": bank.simulator.info.description},
         "suite": bank.record.model_dump(mode="json"),
         "policy": parts.policy.name,
+        "teacher": parts.teacher.name if parts.teacher else None,
         "noise": parts.noise.model_dump(mode="json") if parts.noise else None,
         "decision_ticks": parts.ticks_per_decision,
         "controller": controller,

@@ -1,9 +1,9 @@
 """`evaluate`: the closed loop from the command line."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 import typer
@@ -24,8 +24,13 @@ from carla_rl.records.lock import sole_writer
 from carla_rl.records.run import EVALUATION, RunDirectory, reopen_run, start_run
 from carla_rl.scenario.variation import Variation
 
+if TYPE_CHECKING:
+    from carla_rl.records.camera_films import CameraFilms
+
 NUM_ENVS = 32
 """Worlds of a simulator that has them for nothing."""
+MOST_FILMED = 256
+"""Worlds whose camera can be kept: a file is open for each, and systems have limits on open files."""
 BESIDE_RESUME = ("resume", "num_envs", "threads", "attempts", "json", "dry_run", *SERVER_OPTIONS)
 """Options that may be given beside it: none of them changes a number."""
 
@@ -60,6 +65,10 @@ def evaluate(
         ),
     ] = None,
     steps: Annotated[bool, typer.Option("--steps/--no-steps", help="Keep a step log of every episode, to redraw the drive.")] = True,
+    camera: Annotated[
+        str | None,
+        typer.Option("--camera", metavar="NAME", help="Keep what this camera sees, e.g. front, as a film an episode."),
+    ] = None,
     attempts: Annotated[
         int, typer.Option("--attempts", min=1, max=100, help="So often an episode is begun whose world is lost, before it is given up.")
     ] = ATTEMPTS,
@@ -105,8 +114,11 @@ def evaluate(
             repetitions=repetitions,
             skip_unsupported=skip_unsupported,
             steps=steps,
+            camera=camera,
         )
     check_envs(request.simulator, num_envs, chosen)
+    if request.camera and (num_envs or 0) > MOST_FILMED:
+        raise UsageError(f"--num-envs {num_envs}: with --camera at most {MOST_FILMED}, since a film is open for each; give fewer")
     if dry_run:
         rehearse(request, chosen, num_envs or NUM_ENVS, resumed=stopped, json=json)
         return
@@ -144,6 +156,7 @@ def ready_for(request: EvaluationRequest, chosen: CarlaOptions, num_envs: int, *
         variation=request.variation,
         repetitions=request.repetitions,
         skip_unsupported=request.skip_unsupported,
+        camera=request.camera,
         carla=chosen,
         logs=logs,
     )
@@ -221,9 +234,10 @@ def resume_evaluation(ready: Drive, stopped: StoppedEvaluation, *, attempts: int
 def _drive(ready: Drive, run: RunDirectory, episodes: tuple[Any, ...], *, steps: bool, attempts: int) -> tuple[dict[str, Any], Path]:
     done, score, before = 0, 0.0, run.finished
     try:
-        with run, progress() as bar:
+        with run, _films(ready, run) as films, progress() as bar:
             task = bar.add_task(f"driving {ready.bank.suite.name}", total=len(episodes), note="")
-            for result in drive(ready.parts, episodes, run, keep_steps=steps, attempts=attempts, on_void=tell_loss):
+            watch = films.update if films else None
+            for result in drive(ready.parts, episodes, run, keep_steps=steps, attempts=attempts, on_void=tell_loss, on_decision=watch):
                 done += 1
                 score += result.driving_score
                 bar.update(task, advance=1, note=f"driving score so far {score / done:.1f}")
@@ -233,3 +247,13 @@ def _drive(ready: Drive, run: RunDirectory, episodes: tuple[Any, ...], *, steps:
             f"carla-rl evaluate --resume {run.path}"
         ) from None
     return run.finish(), run.path
+
+
+def _films(ready: Drive, run: RunDirectory) -> AbstractContextManager["CameraFilms | None"]:
+    """What keeps the camera's pictures, where they are to be kept."""
+    if ready.camera is None:
+        return nullcontext()
+    # FFmpeg is loaded for films and nothing else
+    from carla_rl.records.camera_films import CameraFilms
+
+    return CameraFilms(run.path, ready.camera, ready.parts.ticks_per_decision, f"{ready.bank.simulator.info.kind.value} simulator")

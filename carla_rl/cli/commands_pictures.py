@@ -14,11 +14,12 @@ from carla_rl.build import Networks, map_folders
 from carla_rl.cli import options
 from carla_rl.cli.console import print_json, progress, stderr, stdout
 from carla_rl.errors import UsageError
+from carla_rl.records.camera_films import film_path
 from carla_rl.records.measured import drive_of
 from carla_rl.records.reading import Run, read_run
-from carla_rl.report.camera import LoggedCamera
+from carla_rl.report.camera import KeptCamera, LoggedCamera
 from carla_rl.report.facts import read_sources
-from carla_rl.report.film import Drive, check_target, write_film, write_strip
+from carla_rl.report.film import Camera, Drive, check_target, write_film, write_strip
 from carla_rl.report.frames import Caption
 from carla_rl.report.page import Written, write_report
 from carla_rl.types import SimulatorKind
@@ -80,7 +81,14 @@ def render(
     episode: Annotated[str, typer.Option("--episode", metavar="ID", help="Which drive: <scenario>#<repetition>, or the scenario alone.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.mp4|FILE.png", help="A film, or a strip of the key moments.")],
     fps: Annotated[int, typer.Option("--fps", min=1, max=60, help="Frames a second of the film.")] = 10,
-    camera: Annotated[bool, typer.Option("--camera", help="Draw the front camera again, in a corner; drives of the toy only.")] = False,
+    camera: Annotated[
+        bool | None,
+        typer.Option(
+            "--camera/--no-camera",
+            help="In a corner what the camera saw: as the run kept it, else drawn again, which only drives of the toy can be. Without the "
+            "option it is there where the run kept it.",
+        ),
+    ] = None,
     maps: options.Maps = None,
     json: options.Json = False,
 ) -> None:
@@ -102,7 +110,7 @@ def render(
     drive = Drive(log, network, Caption(f"{found.run_id}: {found.policy.name}", name, f"{found.simulator.name} simulator"))
     began = time.monotonic()
     if film:
-        made = _film(drive, out, fps, _camera(found, drive) if camera else None)
+        made = _film(drive, out, fps, _camera(found, drive, camera))
     else:
         made = write_strip(drive, out)
     seconds = time.monotonic() - began
@@ -115,7 +123,7 @@ def render(
     stdout.print(f"{made} pictures of {driven:.1f} s in {escape(str(out))} ({seconds:.1f} s{speed})", highlight=False, soft_wrap=True)
 
 
-def _film(drive: Drive, out: Path, fps: int, camera: LoggedCamera | None) -> int:
+def _film(drive: Drive, out: Path, fps: int, camera: Camera | None) -> int:
     # OpenCV's own threads wait for one another where the encoder has the other core
     cv2.setNumThreads(1)
     with progress() as bar:
@@ -123,9 +131,23 @@ def _film(drive: Drive, out: Path, fps: int, camera: LoggedCamera | None) -> int
         return write_film(drive, out, fps=fps, camera=camera, done=lambda count, total: bar.update(task, completed=count, total=total))
 
 
-def _camera(run: Run, drive: Drive) -> LoggedCamera:
+def _camera(run: Run, drive: Drive, wanted: bool | None) -> Camera | None:
+    """What the camera showed, as the run kept it or drawn again; None where it is not wanted, or not asked for and not kept.
+
+    Raises:
+        UsageError: it was asked for and is not to be had; a film that is damaged or of another drive.
+    """
+    kept = film_path(run.path, drive.log.episode_id)
+    if wanted is False:
+        return None
+    if kept.exists():
+        return KeptCamera(kept, len(drive.log.control))
+    if wanted is None:
+        return None
     if run.simulator.kind != SimulatorKind.TOY:
-        raise UsageError(f"{run.path}: made by {run.simulator.name}; only the toy's camera can be drawn again, leave --camera out")
+        raise UsageError(
+            f"{run.path}: kept no camera, and only the toy's can be drawn again; leave --camera out, or evaluate with --camera front"
+        )
     if drive.network is None:
         raise UsageError(f"the camera needs the map of {drive.log.town}; give its folder with --maps or leave --camera out")
     return LoggedCamera(drive.log, drive.network)

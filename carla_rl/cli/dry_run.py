@@ -12,12 +12,12 @@ from carla_rl.build import Networks, fitting_controller, make_expert, make_polic
 from carla_rl.cli.carla import CARLA, DEFAULT_PORT, CarlaOptions, make_carla, map_files
 from carla_rl.cli.console import print_json, stdout
 from carla_rl.cli.evaluation import EvaluationRequest, StoppedEvaluation
-from carla_rl.cli.setup import policy_record, suite_record
+from carla_rl.cli.setup import kept_camera, policy_record, suite_record
 from carla_rl.interfaces import Policy, SimulatorInfo
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import load_suite
-from carla_rl.types import Needs
+from carla_rl.types import CameraSpec, Needs
 from carla_rl.world.scripted import unplayable
 
 
@@ -30,6 +30,7 @@ def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, 
     """
     agent = request.agent
     policy = make_policy(agent.policy, agent.checkpoint, agent.sft)
+    kept = kept_camera(request.camera, policy.needs)
     networks = Networks(map_folders(request.suite, request.maps))
     suite = request.variation.applied(load_suite(request.suite, networks, request.routes))
     on_carla = request.simulator == CARLA
@@ -57,6 +58,7 @@ def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, 
         resumed.check_unstarted(suite_record(suite), policy_record(policy, agent.checkpoint), episodes, running)
         missing = resumed.missing(episodes)
     content = _content(request, policy, controller.name, suite.name, towns, missing, envs, servers)
+    content["kept"] = [f"camera {camera_name(kept)}"] if kept else []
     if json:
         print_json(content)
     else:
@@ -90,9 +92,14 @@ def _content(
     }
 
 
+def camera_name(camera: CameraSpec) -> str:
+    """A camera for people."""
+    return f"{camera.name} {camera.width}x{camera.height}, {camera.fov_deg:g} degrees"
+
+
 def _sensors(needs: Needs) -> list[str]:
     """What the policy is shown."""
-    cameras = [f"camera {camera.name} {camera.width}x{camera.height}, {camera.fov_deg:g} degrees" for camera in needs.cameras]
+    cameras = [f"camera {camera_name(camera)}" for camera in needs.cameras]
     facts = {
         "route ahead": needs.route,
         f"the nearest {needs.objects} objects within {needs.objects_m:g} m (privileged)": needs.objects > 0,

@@ -31,6 +31,8 @@ class EvaluationRequest(Config):
     repetitions: int = 1
     skip_unsupported: bool = False
     steps: bool = True
+    camera: str | None = None
+    """What this camera sees is kept as films."""
 
 
 def facts_of(ready: Drive, agent: Agent) -> dict[str, Any]:

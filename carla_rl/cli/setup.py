@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carla_rl.agent import Agent
@@ -12,16 +12,19 @@ from carla_rl.cli.console import stderr
 from carla_rl.errors import UsageError
 from carla_rl.evaluate import Parts
 from carla_rl.interfaces import Policy, Simulator
+from carla_rl.policies.sft import camera_spec
 from carla_rl.records.run import PolicyRecord, SuiteRecord
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.suite import Suite, load_suite
 from carla_rl.scenario.variation import Variation
-from carla_rl.types import Needs
+from carla_rl.types import CameraSpec, Needs
 from carla_rl.warm_up import warm_up
 
 NO_SERVERS = CarlaOptions()
 """Nothing was said about servers."""
+VIEW_PX = 320, 200
+"""Width and height of a camera that is there for people to look through."""
 AS_IT_IS = Variation()
 """A suite as its file says."""
 
@@ -47,6 +50,8 @@ class Drive:
     bank: Bank
     parts: Parts
     policy: PolicyRecord
+    camera: CameraSpec | None = None
+    """What it sees is to be kept."""
 
 
 def make_bank(
@@ -119,20 +124,22 @@ def make_drive(
     variation: Variation,
     repetitions: int,
     skip_unsupported: bool,
+    camera: str | None = None,
     carla: CarlaOptions = NO_SERVERS,
     logs: Path = Path("servers"),
 ) -> Drive:
-    """An agent on a bank.
+    """An agent on a bank; `camera` names one whose pictures are to be kept.
 
     Raises:
         UsageError: as `make_bank`, or an agent that cannot be built.
     """
     policy = make_policy(agent.policy, agent.checkpoint, agent.sft)
     reference = make_expert()
+    kept = kept_camera(camera, policy.needs)
     bank = make_bank(
         simulator,
         suite,
-        policy.needs.union(reference.needs),
+        policy.needs.union(reference.needs).union(Needs(cameras=(kept,) if kept else ())),
         routes=routes,
         maps=maps,
         num_envs=num_envs,
@@ -145,7 +152,21 @@ def make_drive(
     )
     controller = fitting_controller(agent.controller, bank.simulator.num_envs, policy, agent.decision_ticks)
     parts = Parts(bank.simulator, policy, controller, reference, agent.decision_ticks)
-    return Drive(bank, parts, policy_record(policy, agent.checkpoint))
+    return Drive(bank, parts, policy_record(policy, agent.checkpoint), kept)
+
+
+def kept_camera(name: str | None, needs: Needs) -> CameraSpec | None:
+    """The camera of that name whose pictures are kept: the policy's own where it has one, else one of `VIEW_PX`.
+
+    Raises:
+        UsageError: a camera whose mount is not known.
+    """
+    if name is None:
+        return None
+    own = next((camera for camera in needs.cameras if camera.name == name), None)
+    if own is not None:
+        return own
+    return replace(camera_spec(name, "--camera"), width=VIEW_PX[0], height=VIEW_PX[1])
 
 
 def suite_record(suite: Suite) -> SuiteRecord:

@@ -15,8 +15,8 @@ import numpy as np
 from carla_rl.errors import RunFailure, UsageError
 from carla_rl.metrics.scores import DEFAULT_SCORE
 from carla_rl.records.atomic import cannot_write, make_folder, write_bytes
+from carla_rl.records.encoder import Encoder, encoder
 from carla_rl.records.steps import StepLog
-from carla_rl.report.encoder import Encoder, encoder
 from carla_rl.report.frames import BACK, PANEL, SIZE, Caption, FrameMaker, tile, words
 from carla_rl.report.ground import make_ground
 from carla_rl.report.instants import Instant, Instants

@@ -11,7 +11,7 @@ from small_roads import crossing, straight
 from carla_rl.build import Networks
 from carla_rl.cli.app import run
 from carla_rl.errors import RunFailure
-from carla_rl.report import encoder
+from carla_rl.records import encoder
 from carla_rl.report.camera import LoggedCamera
 from carla_rl.report.film import Drive, write_film, write_strip
 from carla_rl.report.frames import BACK, PANEL, SIZE, Caption

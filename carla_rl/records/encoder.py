@@ -5,8 +5,8 @@ The encoder is x264, in FFmpeg, as PyAV's wheels have it. It is set for speed: a
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -32,7 +32,7 @@ SMPTE170M, LIMITED = 6, 1
 class Encoder:
     """Takes frames one by one, in their order."""
 
-    def __init__(self, container: av.container.OutputContainer, stream: VideoStream, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, container: av.container.OutputContainer, stream: VideoStream, thread: Executor) -> None:
         self._container, self._stream, self._thread = container, stream, thread
         self._waiting: deque[Future[None]] = deque()
         self.frames = 0
@@ -66,10 +66,18 @@ class Encoder:
 
 
 @contextmanager
-def encoder(path: Path, width: int, height: int, fps: int, about: dict[str, str]) -> Iterator[Encoder]:
+def encoder(
+    path: Path, width: int, height: int, fps: int | Fraction, about: dict[str, str], thread: Executor | None = None
+) -> Iterator[Encoder]:
     """An encoder of a film of even width and height; the file is complete when the block ends without an error.
 
-    `about` is what the file says of itself (`title`, `comment`).
+    Args:
+        path: of the file.
+        width: px.
+        height: px.
+        fps: frames a second.
+        about: what the file says of itself (`title`, `comment`).
+        thread: has one worker and may be shared by several films; without it the film has one of its own.
 
     Raises:
         RunFailure: the frames cannot be encoded, or not be written.
@@ -78,17 +86,17 @@ def encoder(path: Path, width: int, height: int, fps: int, about: dict[str, str]
         # the index comes first, so that a browser can begin before it has the whole file
         with (
             av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container,
-            ThreadPoolExecutor(max_workers=1) as thread,
+            nullcontext(thread) if thread else ThreadPoolExecutor(max_workers=1) as worker,
         ):
-            stream = container.add_stream(CODEC, rate=fps, options=OPTIONS)
+            stream = container.add_stream(CODEC, rate=Fraction(fps), options=OPTIONS)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.time_base = Fraction(1, fps)
+            stream.time_base = 1 / Fraction(fps)
             context = stream.codec_context
             # one thread: the same film whatever the machine, and the other core draws
             context.gop_size, context.thread_count = round(KEY_S * fps), 1
             context.colorspace, context.color_range = SMPTE170M, LIMITED
             container.metadata.update(about)
-            film = Encoder(container, stream, thread)
+            film = Encoder(container, stream, worker)
             yield film
             film.finish()
     except av.FFmpegError as error:
