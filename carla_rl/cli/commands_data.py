@@ -41,15 +41,19 @@ def record(
     episodes: Annotated[
         int | None, typer.Option("--episodes", min=1, max=1_000_000, metavar="N", help="How many; all of the suite once without it.")
     ] = None,
+    first: Annotated[
+        int,
+        typer.Option(
+            "--first", min=0, max=1_000_000, metavar="N", help="Repetition that comes first: other episodes than recorded elsewhere."
+        ),
+    ] = 0,
     simulator: options.Simulator = "toy",
     policy: Annotated[
         str | None, typer.Option("--policy", metavar="NAME|module:Class", help="Who drives and is recorded; the expert without it.")
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(
-            "--checkpoint", metavar="FILE", help="This one drives; recorded is the expert's plan at every state that it visits."
-        ),
+        typer.Option("--checkpoint", metavar="FILE", help="This one drives; recorded is the expert's plan at every state that it visits."),
     ] = None,
     noise: Annotated[
         float, typer.Option("--noise", min=0.0, max=1.0, help="Share of the time that the drive is disturbed; the recorded plan never is.")
@@ -69,7 +73,8 @@ def record(
 ) -> None:
     """Let the expert drive and record what it sees and plans, as episodes that the SFT stage reads.
 
-    Fewer episodes than the suite has scenarios are spread evenly over it; more drive it again with other seeds. With --noise the ego is
+    Fewer episodes than the suite has scenarios are spread evenly over it; more drive it again with other seeds, as a later recording does
+    with --first. With --noise the ego is
     pushed off its line now and then, and the recorded plan is the way back: clones of such data recover from their own errors. With
     --checkpoint they learn what the expert would do where they get to themselves (DAgger).
     """
@@ -87,7 +92,7 @@ def record(
         carla=chosen,
         logs=Path("servers"),
     )
-    drives = _spread(bank.episodes, episodes or len(bank.episodes))
+    drives = _spread(bank.episodes, episodes or len(bank.episodes), first)
     parts = RecordParts(
         simulator=bank.simulator,
         policy=driver,
@@ -150,11 +155,14 @@ def _about(parts: RecordParts, bank: Bank, done: list[Recorded], controller: str
     }
 
 
-def _spread(episodes: tuple[Episode, ...], count: int) -> list[Episode]:
-    """`count` drives: evenly spread over the suite where it has more, else the suite again and again, each round with its own seeds."""
+def _spread(episodes: tuple[Episode, ...], count: int, first: int = 0) -> list[Episode]:
+    """`count` drives: evenly spread over the suite where it has more, else the suite again and again, each round with its own seeds.
+
+    `first` is the repetition that the first round is.
+    """
     if count <= len(episodes):
-        return [episodes[i * len(episodes) // count] for i in range(count)]
-    return [replace(episodes[i % len(episodes)], repetition=i // len(episodes)) for i in range(count)]
+        return [replace(episodes[i * len(episodes) // count], repetition=first) for i in range(count)]
+    return [replace(episodes[i % len(episodes)], repetition=first + i // len(episodes)) for i in range(count)]
 
 
 def sft(

@@ -265,7 +265,8 @@ def children_of(pid: int) -> set[int]:
 def test_a_run_that_is_stopped_leaves_nothing_behind_and_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     (tmp_path / "brief.toml").write_text(SUITE)
     run = tmp_path / "out" / "stopped"
-    first = evaluate(tmp_path, "--simulator", "carla", "--policy", "expert", "--suite", "brief.toml", "--run-id", "stopped")
+    told = ("--simulator", "carla", "--policy", "expert", "--suite", "brief.toml", "--run-id", "stopped", "--camera", "front")
+    first = evaluate(tmp_path, *told)
     while not finished(run) and first.poll() is None:
         time.sleep(0.05)
     started = children_of(first.pid)
@@ -286,6 +287,7 @@ def test_a_run_that_is_stopped_leaves_nothing_behind_and_goes_on(tmp_path: Path,
     assert again.returncode == 0, output
     assert sorted(finished(run)) == [f"ring-eval-00{k}#0" for k in range(COUNT)]
     assert finished(run)[: len(kept)] == kept
+    assert sorted(path.name for path in (run / "camera").iterdir()) == [f"ring-eval-00{k}-r0.mp4" for k in range(COUNT)]
     once_more = evaluate(tmp_path, "--resume", str(run))
     output, _ = once_more.communicate(timeout=60)
     assert once_more.returncode == 2

@@ -5,17 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import av
+import cv2
 import numpy as np
 import pytest
 import torch
 from jsonschema import Draft202012Validator
 
+from carla_rl.build import make_policy
 from carla_rl.checkpoint import load_rl, load_sft, sft_fingerprint
 from carla_rl.cli import commands_data, commands_evaluate, commands_train
 from carla_rl.cli.app import run
 from carla_rl.evaluate import drive
 from carla_rl.loop import Decision
 from carla_rl.metrics.result import EpisodeResult
+from carla_rl.records.camera_films import KeptFilm
+from carla_rl.records.dataset import load_samples
 from carla_rl.records.reading import read_run
 from carla_rl.records.steps import read_steps
 from carla_rl.reward import RewardTerms
@@ -47,7 +52,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["record", "--suite", "quick-train", "--routes", "0-2", "--episodes", "4", "--noise", "0.25", "--out", str(data)],
         ["sft", "--episodes", episodes, "--epochs", "2", "--out", str(here / "sft")],
         ["evaluate", "--checkpoint", str(model), *drive, "--run-id", "a"],
-        ["evaluate", "--checkpoint", str(model), *drive, "--run-id", "again", "--num-envs", "1"],
+        ["evaluate", "--checkpoint", str(model), *drive, "--run-id", "again", "--num-envs", "1", "--camera", "front"],
         ["train", "--sft", str(model), "--config", str(here / "train.toml"), *training],
         ["evaluate", "--checkpoint", str(here / "ppo" / "checkpoints" / "last.pt"), *drive, "--run-id", "b"],
     ]
@@ -76,6 +81,23 @@ def test_recorded_episodes_keep_the_contract(story: Path) -> None:
     assert about["simulator"]["name"] == "toy"
     assert about["frames"] == sum(len(load(path)["frames"]) for path in paths)
     assert about["noise"]["share"] == 0.25
+
+
+def test_where_a_policy_gets_to_the_experts_plan_is_recorded(story: Path, tmp_path: Path) -> None:
+    model = str(story / "sft" / "model.pt")
+    told = ["--suite", "quick-train", "--routes", "0", "--first", "3", "--out", str(tmp_path / "own")]
+    assert run(["record", "--checkpoint", model, *told]) == 0
+    (path,) = (tmp_path / "own").glob("*/episode.json")
+    frames = load(path)["frames"]
+    assert load(path)["episode_id"].endswith("#3")
+    about = load(tmp_path / "own" / "recording.json")
+    assert (about["policy"], about["teacher"]) == ("sft-route_objects", "expert")
+    # the states are those of its own drive, the plans another one's: a hardly trained model plans otherwise
+    policy = make_policy(None, story / "sft" / "model.pt", None)
+    samples = load_samples(str(path), policy.needs, policy.horizon)
+    assert len(samples) == len(frames)
+    own = policy.plan(samples.batch(np.arange(len(samples)))).waypoints
+    assert np.abs(own - samples.waypoints).mean() > 0.05
 
 
 def test_the_clone_is_a_model_of_the_contract(story: Path) -> None:
@@ -132,6 +154,28 @@ def test_the_same_drive_bit_for_bit_whatever_the_number_of_envs(story: Path) -> 
         a, b = read_steps(path), read_steps(story / "again" / "steps" / path.name)
         np.testing.assert_array_equal(a.ego, b.ego)
         np.testing.assert_array_equal(a.actors, b.actors)
+
+
+def test_what_the_camera_saw_is_kept_and_shown(story: Path, tmp_path: Path) -> None:
+    run_dir = story / "again"
+    assert not (story / "a" / "camera").exists()
+    films = {path.stem: path for path in (run_dir / "camera").iterdir()}
+    assert films.keys() == {path.stem for path in (run_dir / "steps").iterdir()}
+    name = next(iter(films))
+    log = read_steps(run_dir / "steps" / f"{name}.npz")
+    first = KeptFilm(films[name], len(log.control)).at(0)
+    assert first.shape == (200, 320, 3)
+    # sky above, road below
+    assert first[:40, :, 0].mean() > first[160:, :, 0].mean() + 40
+    corner = {}
+    for option in ("--camera", "--no-camera"):
+        out = tmp_path / f"{option}.mp4"
+        assert run(["render", str(run_dir), "--episode", log.episode_id, option, "--fps", "1", "--out", str(out)]) == 0
+        with av.open(str(out)) as film:
+            corner[option] = next(film.decode(video=0)).to_ndarray(format="bgr24")[10:110, 240:400].astype(int)
+    shown = cv2.resize(first, (176, 110), interpolation=cv2.INTER_AREA)[4:104, 6:166].astype(int)
+    assert np.abs(corner["--camera"] - shown).mean() < 10
+    assert np.abs(corner["--no-camera"] - shown).mean() > 40
 
 
 def test_training_leaves_what_the_mission_asks_for_and_sft_untouched(story: Path) -> None:
@@ -240,3 +284,4 @@ def test_fewer_episodes_are_spread_over_the_suite_and_more_drive_it_again() -> N
     bank = tuple(Episode(line.model_copy(update={"scenario_id": str(i)}), cast(Any, None)) for i in range(6))
     assert [episode.episode_id for episode in commands_data._spread(bank, 3)] == ["0#0", "2#0", "4#0"]
     assert [episode.episode_id for episode in commands_data._spread(bank[:2], 5)] == ["0#0", "1#0", "0#1", "1#1", "0#2"]
+    assert [episode.episode_id for episode in commands_data._spread(bank[:2], 3, 4)] == ["0#4", "1#4", "0#5"]
