@@ -151,6 +151,7 @@ SIZES = {
     "study-train": 192,
     "study-validation": 64,
     "study-test": 124,
+    "study-test-2": 124,
 }
 
 
