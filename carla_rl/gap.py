@@ -99,8 +99,8 @@ def gap(
     """Set the runs of a refinement's seeds against SFT and the expert, on the episodes of all.
 
     Raises:
-        UsageError: no RL run; a training run; conditions or episodes that differ; an expert that is hardly better than SFT; an unknown
-            score definition.
+        UsageError: no RL run; a training run; conditions or episodes that differ; a refinement of another SFT model; an expert that is
+            hardly better than SFT; an unknown score definition.
     """
     definition(score)
     if len({run.run_id for run in seeds}) < len(seeds):
@@ -109,6 +109,10 @@ def gap(
         raise UsageError("no refined run is given; give one evaluation for each training seed")
     for run in (expert, sft, *seeds):
         _check(expert, run)
+    for run in seeds:
+        # runs of before do not know
+        if sft.policy.sft and run.policy.sft and run.policy.sft != sft.policy.sft:
+            raise UsageError(f"{run.path}: refines another SFT model than the one of {sft.run_id}; give runs of the same model")
     names = [episode.episode_id for episode in expert.episodes]
     table = np.array([_scores(run, names, score) for run in (expert, sft, *seeds)])
     means = table.mean(axis=1)

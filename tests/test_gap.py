@@ -10,6 +10,8 @@ from carla_rl.errors import UsageError
 from carla_rl.gap import PLAIN, gap
 from carla_rl.metrics.episode import EpisodeMeter
 from carla_rl.metrics.result import EpisodeResult
+from carla_rl.records.reading import Run
+from carla_rl.records.run import PolicyRecord
 from carla_rl.types import SimulatorKind
 
 HITS = {f"line/{i}": [(5, HIT, 0)] for i in range(4)}
@@ -72,6 +74,16 @@ def test_what_cannot_be_set_against_each_other(tmp_path: Path) -> None:
         gap(expert, sft, [run_of(results(3), tmp_path, "short")])
     with pytest.raises(UsageError, match="ticks_per_decision differs"):
         gap(expert, sft, [run_of(results(4), tmp_path, "other", protocol={"ticks_per_decision": 2})])
+
+
+def test_a_refinement_is_set_against_its_own_sft_model(tmp_path: Path) -> None:
+    def of(name: str, model: str | None) -> Run:
+        return run_of(results(4, HITS if "sft" in name else {}), tmp_path, name, policy=PolicyRecord(name=name, sft=model))
+
+    expert, sft = of("expert", None), of("sft", "a" * 64)
+    assert gap(expert, sft, [of("own", "a" * 64), of("old", None)]).recovered == 1.0
+    with pytest.raises(UsageError, match="refines another SFT model than the one of sft"):
+        gap(expert, sft, [of("other", "b" * 64)])
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from carla_rl.cli.console import stderr
 from carla_rl.errors import UsageError
 from carla_rl.evaluate import Parts
 from carla_rl.interfaces import Policy, Simulator
-from carla_rl.policies.sft import camera_spec
+from carla_rl.policies.legacy import LegacyDelta
+from carla_rl.policies.residual import ResidualPolicy
+from carla_rl.policies.sft import SftPolicy, camera_spec
 from carla_rl.records.run import PolicyRecord, SuiteRecord
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode
@@ -178,7 +180,8 @@ def policy_record(policy: Policy, checkpoint: Path | None) -> PolicyRecord:
     """Which policy drives, for the run directory."""
     if checkpoint is None:
         return PolicyRecord(name=policy.name)
-    return PolicyRecord(name=policy.name, checkpoint=str(checkpoint), sha256=digest(checkpoint))
+    sft = policy.sft.fingerprint() if isinstance(policy, SftPolicy | ResidualPolicy | LegacyDelta) else None
+    return PolicyRecord(name=policy.name, checkpoint=str(checkpoint), sha256=digest(checkpoint), sft=sft)
 
 
 def digest(file: Path) -> str:

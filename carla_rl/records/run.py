@@ -64,6 +64,7 @@ class PolicyRecord(Record):
     name: str
     checkpoint: str | None = None
     sha256: str | None = Field(default=None, description="of the checkpoint file")
+    sft: str | None = Field(default=None, description="SHA-256 of the tensors of the SFT model that it is or refines")
 
 
 @dataclass(frozen=True)

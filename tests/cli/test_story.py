@@ -134,6 +134,9 @@ def test_an_evaluation_explains_itself(story: Path) -> None:
     assert config["seeds"].keys() == {line["episode_id"] for line in lines}
     environment = load(run_dir / "environment.json")
     assert environment["protocol"]["controller"] == "default"
+    refined = load(story / "b" / "environment.json")["policy"]
+    assert refined["sft"] == environment["policy"]["sft"] == load(story / "ppo" / "train_metrics.json")["sft_fingerprint"]["after"]
+    assert refined["sha256"] != environment["policy"]["sha256"]
 
 
 def test_a_step_log_redraws_the_drive(story: Path) -> None:
