@@ -74,9 +74,8 @@ def record(
     """Let the expert drive and record what it sees and plans, as episodes that the SFT stage reads.
 
     Fewer episodes than the suite has scenarios are spread evenly over it; more drive it again with other seeds, as a later recording does
-    with --first. With --noise the ego is
-    pushed off its line now and then, and the recorded plan is the way back: clones of such data recover from their own errors. With
-    --checkpoint they learn what the expert would do where they get to themselves (DAgger).
+    with --first. With --noise the ego is pushed off its line now and then, and the recorded plan is the way back: clones of such data
+    recover from their own errors. With --checkpoint they learn what the expert would do where they get to themselves (DAgger).
     """
     driver = make_policy(policy or (None if checkpoint else "expert"), checkpoint, None)
     teacher = make_expert() if checkpoint else None

@@ -58,7 +58,7 @@ def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, 
         resumed.check_unstarted(suite_record(suite), policy_record(policy, agent.checkpoint), episodes, running)
         missing = resumed.missing(episodes)
     content = _content(request, policy, controller.name, suite.name, towns, missing, envs, servers)
-    content["kept"] = [f"camera {camera_name(kept)}"] if kept else []
+    content["kept"] = [f"camera {_camera_name(kept)}"] if kept else []
     if json:
         print_json(content)
     else:
@@ -92,14 +92,14 @@ def _content(
     }
 
 
-def camera_name(camera: CameraSpec) -> str:
+def _camera_name(camera: CameraSpec) -> str:
     """A camera for people."""
     return f"{camera.name} {camera.width}x{camera.height}, {camera.fov_deg:g} degrees"
 
 
 def _sensors(needs: Needs) -> list[str]:
     """What the policy is shown."""
-    cameras = [f"camera {camera_name(camera)}" for camera in needs.cameras]
+    cameras = [f"camera {_camera_name(camera)}" for camera in needs.cameras]
     facts = {
         "route ahead": needs.route,
         f"the nearest {needs.objects} objects within {needs.objects_m:g} m (privileged)": needs.objects > 0,

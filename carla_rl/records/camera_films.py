@@ -7,7 +7,7 @@ simulator by name.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from carla_rl.errors import UsageError
+from carla_rl.errors import RunFailure, UsageError
 from carla_rl.loop import Decision
 from carla_rl.records.atomic import cannot_write, make_folder
 from carla_rl.records.encoder import Encoder, encoder
@@ -53,8 +53,8 @@ class CameraFilms:
         """Take in one decision. When this returns, the films of the episodes that ended with it are on the disk.
 
         Raises:
-            UsageError: the disk is full or the folder gone.
-            RunFailure: a frame cannot be encoded.
+            UsageError: the folder cannot be written any more.
+            RunFailure: a frame cannot be encoded or written, as on a full disk.
         """
         for env in map(int, np.flatnonzero(decision.started | decision.lost)):
             if env in self._open:
@@ -94,18 +94,32 @@ class _Film:
         self._film: Encoder = self._stack.enter_context(encoder(self._half, width, height, fps, about, thread))
 
     def add(self, picture: NDArray[np.uint8]) -> None:
-        """One more frame (height, width, 3) RGB; an odd row or column is cut off, the encoder takes none."""
-        self._film.add(cv2.cvtColor(picture[: self._height, : self._width], cv2.COLOR_RGB2BGR))
+        """One more frame (height, width, 3) RGB; an odd row or column is cut off, the encoder takes none.
+
+        Raises:
+            RunFailure: an earlier frame could not be encoded or written.
+        """
+        try:
+            self._film.add(cv2.cvtColor(picture[: self._height, : self._width], cv2.COLOR_RGB2BGR))
+        except av.FFmpegError as error:
+            raise RunFailure(f"{self._path}: the film cannot be written ({error}); give an --out folder with space") from error
 
     def finish(self) -> None:
-        self._stack.close()
+        """Complete the file and give it its name; where that fails nothing is left."""
+        try:
+            self._stack.close()
+        except RunFailure:
+            self._half.unlink(missing_ok=True)
+            raise
         try:
             self._half.replace(self._path)
         except OSError as error:
             raise cannot_write(self._path, error) from error
 
     def discard(self) -> None:
-        self._stack.close()
+        """Remove what there is; that it could not have been completed does not matter."""
+        with suppress(RunFailure):
+            self._stack.close()
         self._half.unlink(missing_ok=True)
 
 

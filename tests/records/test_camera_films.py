@@ -10,8 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from carla_rl.errors import UsageError
+from carla_rl.errors import RunFailure, UsageError
 from carla_rl.records.camera_films import CameraFilms, KeptFilm, film_path
+from carla_rl.records.encoder import Encoder
 from carla_rl.types import CameraSpec
 
 SPEC = CameraSpec(name="front", width=64, height=48)
@@ -87,6 +88,16 @@ def test_what_was_not_finished_is_removed(tmp_path: Path) -> None:
         kept.update(decision({0: ("a#0", 1), 1: ("b#0", 1)}, started=(0, 1), ended=(1,)))
         raise KeyboardInterrupt
     assert names(tmp_path) == ["b-r0.mp4"]
+
+
+def test_a_disk_that_is_full_is_one_sentence_and_leaves_no_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Encoder, picture: object) -> None:
+        raise av.FFmpegError(28, "No space left on device")
+
+    monkeypatch.setattr(Encoder, "add", full)
+    with pytest.raises(RunFailure, match=r"a-r0.mp4: the film cannot be written \(.*No space left"), films(tmp_path) as kept:
+        kept.update(decision({0: ("a#0", 1)}, started=(0,)))
+    assert names(tmp_path) == []
 
 
 def test_an_odd_row_and_column_are_cut_off(tmp_path: Path) -> None:
