@@ -104,6 +104,8 @@ class Server:
         self._check_faults()
         self.loop = Loop()
         self.client, self.client_address, self.sent_map = 0, "", ""
+        self._outdated: tuple[int, int] | None = None
+        """The client that has loaded a map and does not know yet that the episode is another one, and the one that it knows."""
         self.managers = Managers()
         self._quiet_until, self._next_tick = 0.0, 0.0
         self._rpc = RpcServer(self.loop, config.host, config.port, self, self._report)
@@ -214,8 +216,16 @@ class Server:
             raise Refused(str(error)) from error
         self._sensors.begin()
         self._played.choose(episode)
+        self._outdated = self.client, self.world.episode
         self.world.load(loaded, keep_settings)
         self._quiet_until = time.monotonic() + QUIET_S
+
+    def episode_told(self) -> int:
+        """See `Context.episode_told`."""
+        if self._outdated is None or self._outdated[0] != self.client:
+            return self.world.episode
+        (_, episode), self._outdated = self._outdated, None
+        return episode
 
     def tick(self) -> int:
         """See `Context.tick`. Everybody is told before it returns, so that who ticks finds the state already there."""

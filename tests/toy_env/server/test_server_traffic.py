@@ -53,6 +53,23 @@ def check_fifty_cars(client: Any, world: Any) -> None:
     client.apply_batch_sync([_autopilot_off(car.id, manager.get_port()) for car in cars], True)
 
 
+def check_a_manager_knows_the_map_that_is_loaded(client: Any, world: Any) -> None:
+    manager = _manager(client)
+    manager.set_hybrid_physics_mode(True)
+    world = client.load_world("ring", reset_settings=False)
+    assert world.get_settings().synchronous_mode
+    world.tick()
+    cars = _registered(client, world, manager, 4)
+    begins = [car.get_location() for car in cars]
+    for _ in range(100):
+        world.tick()
+    town = world.get_map()
+    for car, begin in zip(cars, begins, strict=True):
+        assert car.get_location().distance(begin) > 10.0
+        assert town.get_waypoint(car.get_location()).transform.location.distance(car.get_location()) < 1.0
+    client.apply_batch_sync([_autopilot_off(car.id, manager.get_port()) for car in cars], True)
+
+
 def _autopilot_off(actor_id: int, port: int) -> Any:
     from carla import command
 
@@ -109,7 +126,7 @@ def check_told_to_stand(client: Any, world: Any) -> None:
     assert car.get_control().brake == 1.0
 
 
-@pytest.mark.parametrize("check", [check_fifty_cars, check_red, check_told_to_stand])
+@pytest.mark.parametrize("check", [check_fifty_cars, check_red, check_told_to_stand, check_a_manager_knows_the_map_that_is_loaded])
 def test_the_traffic_manager(server: ServerProcess, check: Any) -> None:
     run_check(check, server.port)
     assert "Traceback" not in server.output, server.output

@@ -25,8 +25,8 @@ def version(context: Context) -> str:
 
 @method("get_episode_info", gives="any")
 def get_episode_info(context: Context) -> Any:
-    """The episode's number and the token of the world's stream."""
-    return context.world.episode, (context.streams.token(1),)
+    """The episode's number and the token of the world's stream; after a load that of before, as a CARLA that is still loading says."""
+    return context.episode_told(), (context.streams.token(1),)
 
 
 @method("get_sensor_token", "int", gives="any")

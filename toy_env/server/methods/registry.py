@@ -65,6 +65,9 @@ class Context(Protocol):
     def load(self, name: str, keep_settings: bool) -> None:
         """Begin a new episode; an empty name is the map of now. Raises Refused for a map that there is not."""
 
+    def episode_told(self) -> int:
+        """The number of the episode; who has just loaded a map is told that of before, once."""
+
     def tick(self) -> int:
         """Advance the world and tell everybody; the number of the frame."""
 
