@@ -59,14 +59,24 @@ class Ground:
         self._heights = [_surface(roads, x, y, lower)]
         if not upper.all():
             self._heights.append(_surface(roads, x, y, upper))
+        self._around: tuple[tuple[int, int, int], Relief] = ((-1, -1, -1), LEVEL)
+        """The storey and the node that were looked from last, and what was seen: who looks again is mostly at the same node."""
 
     def around(self, x: float, y: float, z: float) -> Relief:
         """What who looks from there sees, on a road of the height z."""
-        reach = math.ceil(REACH_M / self._cell)
         column, row = round((x - self._low[0]) / self._cell), round((y - self._low[1]) / self._cell)
         rows, columns = self._heights[0].shape
         column, row = min(max(column, 0), columns - 1), min(max(row, 0), rows - 1)
-        heights = min(self._heights, key=lambda storey: abs(float(storey[row, column]) - z))
+        storey = min(range(len(self._heights)), key=lambda k: abs(float(self._heights[k][row, column]) - z))
+        key, part = self._around
+        if key != (storey, row, column):
+            part = self._part(self._heights[storey], row, column)
+            self._around = (storey, row, column), part
+        return part
+
+    def _part(self, heights: NDArray[np.float64], row: int, column: int) -> Relief:
+        """The ground of a storey around a node."""
+        reach = math.ceil(REACH_M / self._cell)
         first_row, first_column = max(row - reach, 0), max(column - reach, 0)
         part = np.ascontiguousarray(heights[first_row : row + reach + 1, first_column : column + reach + 1])
         low, high = float(part.min()), float(part.max())

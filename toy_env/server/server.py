@@ -1,5 +1,6 @@
 """The server: joins transport, methods, world and sensors. Its rules are those of time: when a tick happens and who waits for whom."""
 
+import gc
 import os
 import sys
 import time
@@ -354,6 +355,8 @@ def serve(compile_text: Compile, started: Callable[[Server], None], parts: Itera
     server = Server(ServerConfig(**options), compile_text, tuple(parts))
     try:
         started(server)
+        # what is there now stays: the collector need not look at it again and again
+        gc.freeze()
         server.loop.run()
     finally:
         server.close()

@@ -17,7 +17,7 @@ from server_client import Caller
 from carla_rl.build import compile_text
 from toy_env.server.blueprints import Catalogue
 from toy_env.server.layouts import TABLES
-from toy_env.server.layouts.values import Description, Transform, Vector
+from toy_env.server.layouts.values import Description, Rotation, Transform, Vector
 from toy_env.server.maps import Maps
 from toy_env.server.methods import MODULES
 from toy_env.server.methods.at_once import Controls
@@ -92,8 +92,17 @@ numbers = st.sampled_from([0, 1, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 
 calls = st.tuples(st.booleans(), actors, controls | controls | odd_controls).map(
     lambda drawn: ("apply_control_to_vehicle", [[drawn[0]], drawn[1], drawn[2]])
 )
-commands = st.tuples(actors, controls).map(lambda drawn: [[2, list(drawn)]]) | actors.map(lambda actor: [[16, [actor, True]]])
-plain = st.tuples(st.sampled_from([2, 3, 6]), controls).map(lambda drawn: [[2, list(drawn)]])
+triples = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False) | st.floats(-720.0, 720.0, width=32), min_size=3, max_size=3)
+places = st.lists(triples, min_size=2, max_size=2)
+odd_places = st.lists(st.lists(pedals, min_size=2, max_size=3) | st.integers(0, 3), max_size=3)
+commands = (
+    st.tuples(actors, controls).map(lambda drawn: [[2, list(drawn)]])
+    | st.tuples(actors, places | odd_places).map(lambda drawn: [[6, list(drawn)]])
+    | actors.map(lambda actor: [[16, [actor, True]]])
+)
+plain = st.tuples(st.sampled_from([2, 3, 6]), controls).map(lambda drawn: [[2, list(drawn)]]) | st.tuples(
+    st.sampled_from([1, 2, 3, 4, 6]), places
+).map(lambda drawn: [[6, list(drawn)]])
 batches = st.tuples(st.booleans(), st.lists(plain, max_size=20) | st.lists(commands, max_size=4), st.booleans()).map(
     lambda drawn: ("apply_batch", [[drawn[0]], drawn[1], drawn[2]])
 )
@@ -146,6 +155,31 @@ def test_what_the_client_sends_is_taken() -> None:
     waited = packed([0, 300, "apply_control_to_vehicle", [[False], 3, control]])
     ticking = packed([0, 301, "apply_batch", [[False], [[[2, [2, control]]]], True]])
     assert same(waited) == same(ticking) == 0
+
+
+def placing(actors: tuple[int, ...], transform: list[list[float]]) -> bytes:
+    """A batch that puts these actors there."""
+    return packed([0, 5, "apply_batch", [[False], [[[6, [actor, transform]]] for actor in actors], False]])
+
+
+def test_places_are_taken() -> None:
+    put = placing((2, 3, 4), [[1.5, -2.25, 0.5], [1.0, 450.0, 0.0]])
+    assert same(put) == len(put)
+    body = FAST.world.body(FAST.world.actor(4))
+    assert [float(body[name]) for name in ("x", "y", "z", "old_x")] == [1.5, 2.25, 0.5, 1.5]
+    assert float(body["yaw"]) == pytest.approx(-math.pi / 2.0)
+    assert FAST.world.transform(FAST.world.actor(3)) == Transform(Vector(1.5, -2.25, 0.5), Rotation(1.0, 450.0, 0.0))
+    for bad in (math.nan, math.inf, -math.inf):
+        assert same(placing((2,), [[1.0, 2.0, bad], [0.0, 0.0, 0.0]])) == 0
+
+
+def test_who_is_attached_is_left_to_the_dispatcher() -> None:
+    for side in (FAST, SLOW):
+        world = side.world
+        description = Description(0, "sensor.other.imu")
+        child = world.spawn(description, Transform(), world.actor(2))
+    assert same(placing((child.id,), [[1.0, 0.0, 2.0], [0.0, 90.0, 0.0]])) == 0
+    assert FAST.world.body(FAST.world.actor(child.id))["relative"].tolist() == [1.0, 0.0, 2.0, 0.0, 90.0, 0.0]
 
 
 @pytest.mark.parametrize("number", [0, 17, 200, 60_000, 3_000_000_000])

@@ -175,7 +175,8 @@ class RpcServer:
             connection.fed += len(data)
             for message in unpacker:
                 requests.append(_request(message))
-                connection.read = unpacker.tell()
+            # at the end of the last whole request, whatever stands behind it
+            connection.read = unpacker.tell()
         except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
             # UnicodeDecodeError, BufferFull and StackError are of these
             self._report(f"client {connection.number} sent what is no request ({type(error).__name__}: {error}); it is disconnected")

@@ -77,6 +77,8 @@ class Surroundings:
         driving = (roads.kind == LaneKind.DRIVING)[roads.sample_lane]
         self._road = np.stack((roads.x, roads.y, roads.z), axis=-1)[driving].astype(np.float64)
         self._level = float(self._road[0, 2]) if len(self._road) else 0.0
+        self._asked: tuple[tuple[float, float, float], float] = ((math.nan,) * 3, 0.0)
+        """The place whose ground was asked for last, and its height: each picture asks twice, and a camera that stands again and again."""
         self._even = bool(np.ptp(self._road[:, 2]) < 0.05) if len(self._road) else True
 
     @cached_property
@@ -125,7 +127,11 @@ class Surroundings:
         """Height in m of the road nearest to a place of the map frame."""
         if self._even:
             return self._level
-        return float(self._road[int(self._tree.query((x, y, z))[1]), 2])
+        place, height = self._asked
+        if place != (x, y, z):
+            height = float(self._road[int(self._tree.query((x, y, z))[1]), 2])
+            self._asked = (x, y, z), height
+        return height
 
     def ground_at(self, x: float, y: float, z: float) -> tuple[float, Relief]:
         """The same, and the ground around it."""
