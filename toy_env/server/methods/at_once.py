@@ -1,7 +1,8 @@
 """Controls of vehicles and ticks, read from the bytes of their requests in one compiled call: they are most of what a client sends.
 
 Taken are `apply_control_to_vehicle` that nobody waits for, and `apply_batch` of nothing but controls and places, as the client's own packer
-writes them: with hybrid physics the Traffic Manager puts the cars that are far from the hero where they shall be. Anything else is left to the dispatcher, which has the same effect and gives the same reply for what is taken here.
+writes them: with hybrid physics the Traffic Manager puts the cars that are far from the hero where they shall be. Anything else is left to
+the dispatcher, which has the same effect and gives the same reply for what is taken here.
 """
 
 import math
@@ -120,7 +121,9 @@ def take_control(data: NDArray[np.uint8], at: int, size: int, bodies: NDArray[np
 
 
 @rule
-def take_transform(data: NDArray[np.uint8], at: int, size: int, bodies: Record, states: NDArray[np.uint8], told: Record, place_at: int) -> int:
+def take_transform(
+    data: NDArray[np.uint8], at: int, size: int, bodies: Record, states: NDArray[np.uint8], told: Record, place_at: int
+) -> int:
     """Put an actor where its number and its transform, which stand there, say, as `World.place`; where they end, -1 likewise."""
     actor, length = whole(data, at)
     start = at + length + 1
