@@ -151,7 +151,9 @@ SIZES = {
     "study-train": 192,
     "study-validation": 64,
     "study-test": 124,
+    "study-train-2": 352,
     "study-test-2": 124,
+    "study-test-3": 124,
 }
 
 
