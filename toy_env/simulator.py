@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import carla_rl
 from carla_rl.interfaces import Arrays, SimulatorInfo
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.scenario.model import Episode
-from carla_rl.types import TICK_S, Control, Event, Ints, Needs, Observation, Scene, SimulatorKind, Step
+from carla_rl.types import TICK_S, Bools, Control, Event, Ints, Needs, Observation, Scene, SimulatorKind, Step
 from carla_rl.world.compiled import Bound, Threads
 from carla_rl.world.criteria import COMPLETE_M, COMPLETE_SHARE
 from carla_rl.world.fleet import Fleet, checked_pedals
@@ -64,6 +66,8 @@ class ToySimulator:
         self._parameters = self._vehicle.parameters
         self._tick, self._start = self._shared.bound(tick), Bound(start)
         self._pictures = _pictures() if needs.cameras else None
+        self._changed: Bools = np.ones(num_envs, np.bool_)
+        """(N,) worlds that are not as they were when the cameras last took pictures."""
         self.info = SimulatorInfo(
             kind=SimulatorKind.TOY,
             version=carla_rl.__version__,
@@ -91,6 +95,7 @@ class ToySimulator:
         fleet = self._fleet
         for loaded, rows in fleet.open(envs, episodes, (self._vehicle.half_length, self._vehicle.half_width)):
             self._start(loaded.town, fleet.routes.points, fleet.routes.marks, fleet.worlds, rows)
+        self._changed[envs] = True
         return fleet.step()
 
     def step(self, control: Control) -> Step:
@@ -100,6 +105,8 @@ class ToySimulator:
             ValueError: a control is not finite, or the arrays are not (N,).
         """
         pedals, fleet = checked_pedals(control, self.num_envs), self._fleet
+        # a world whose episode has ended stands still
+        self._changed |= fleet.worlds.world["driving"] != 0
         for loaded, rows in fleet.groups:
             self._tick(rows, loaded.town, self._parameters, fleet.routes.points, fleet.routes.marks, fleet.worlds, pedals)
         return fleet.step()
@@ -111,7 +118,8 @@ class ToySimulator:
             weathers = [None if episode is None else episode.scenario.weather for episode in fleet.episodes]
             networks = [(loaded.network, rows) for loaded, rows in fleet.groups]
             with self._shared.limited():
-                images = self._pictures.take(self._needs.cameras, networks, fleet.worlds, self.scene(), weathers)
+                images = self._pictures.take(self._needs.cameras, networks, fleet.worlds, self.scene(), weathers, self._changed)
+            self._changed[:] = False
         return fleet.observation(images)
 
     def events(self, env: int) -> tuple[Event, ...]:
@@ -134,6 +142,7 @@ class ToySimulator:
             ValueError: not as many episodes as envs.
         """
         self._fleet.replace(episodes, unpacked(snapshot, self._worlds))
+        self._changed[:] = True
         return self._fleet.step()
 
     @property

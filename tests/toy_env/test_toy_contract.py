@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numba
 import numpy as np
@@ -9,8 +10,8 @@ from simulator_contract import ALL_NEEDS, RestorableContract, same
 from carla_rl.errors import UsageError
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.tracing import draw_route, trace
-from carla_rl.scenario.model import Episode, Scenario, ScriptedActor, Traffic
-from carla_rl.types import CameraSpec, Control, Needs
+from carla_rl.scenario.model import Episode, Rules, Scenario, ScriptedActor, Traffic
+from carla_rl.types import CameraSpec, Control, Ego, Ending, Needs
 from toy_env.simulator import ToySimulator
 from toy_env.towns import load_town
 
@@ -179,3 +180,39 @@ def test_cameras_go_on_too() -> None:
     TestToySimulator().drive(toy, 20)
     again.restore(EPISODES[:2], toy.snapshot())
     np.testing.assert_array_equal(toy.observe().images["front"], again.observe().images["front"])
+
+
+def test_worlds_at_rest_are_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = Needs(cameras=(CameraSpec(name="front", width=64, height=48),))
+    toy = ToySimulator(3, needs, networks)
+    soon = replace(EPISODES[0], scenario=EPISODES[0].scenario.model_copy(update={"rules": Rules(time_limit_s=1.0)}))
+    toy.reset(np.array([0, 1]), [soon, EPISODES[2]])
+    assert toy._pictures is not None
+    drawn: list[int] = []
+    renderer = toy._pictures._renderer
+    camera = renderer.camera
+
+    def counted(network: RoadNetwork, spec: CameraSpec, egos: Ego, *rest: Any) -> Any:
+        drawn.append(len(egos.x))
+        return camera(network, spec, egos, *rest)
+
+    monkeypatch.setattr(renderer, "camera", counted)
+    toy.observe()
+    toy.observe()
+    assert drawn == [2], "nothing has moved since"
+    steps = [toy.step(Control(np.full(3, 0.7), np.zeros(3), np.zeros(3))) for _ in range(20)]
+    assert steps[-1].ending[0] == Ending.ROUTE_TIMEOUT
+    ended = toy.observe().images["front"]
+    toy.step(Control(np.full(3, 0.7), np.zeros(3), np.zeros(3)))
+    later = toy.observe().images["front"]
+    assert drawn == [2, 2, 1]
+    np.testing.assert_array_equal(later[0], ended[0])
+    assert (later[1] != ended[1]).any()
+    again = ToySimulator(3, needs, networks)
+    again.restore([soon, EPISODES[2], None], toy.snapshot())
+    np.testing.assert_array_equal(again.observe().images["front"], later)
+    toy.reset(np.array([0]), [EPISODES[4]])
+    alone = ToySimulator(1, needs, networks)
+    alone.reset(np.array([0]), [EPISODES[4]])
+    np.testing.assert_array_equal(toy.observe().images["front"][0], alone.observe().images["front"][0])
+    assert drawn[3:] == [1], "only the env that began anew"
