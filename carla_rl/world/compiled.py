@@ -35,7 +35,10 @@ __all__ = ["PARALLEL_FROM", "Bound", "Threads", "inline_rule", "is_on_disk", "ke
 
 def kernel(function: Function) -> Function:
     """Compile a function when it is first called, with the rules that it calls."""
-    return cast(Function, numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False, no_cfunc_wrapper=True, pipeline_class=KernelCompiler)(function))
+    return cast(
+        Function,
+        numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False, no_cfunc_wrapper=True, pipeline_class=KernelCompiler)(function),
+    )
 
 
 def is_on_disk(function: Any) -> bool:
