@@ -1,19 +1,20 @@
 """Plane geometry for kernels and for batches. Angles in radians, counter-clockwise; right-handed frames.
 
-The scalar functions are numba-compiled and are called from kernels; they allocate nothing.
+The scalar functions are rules of kernels, and plain Python elsewhere; they allocate nothing.
 """
 
 import math
-from collections.abc import Callable
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from carla_rl.compiled import rule
+
 TWO_PI = 2.0 * math.pi
 
 
-@numba.njit(cache=True)
+@rule
 def wrap(angle: float) -> float:
     """The same angle in (-pi, pi]."""
     if -math.pi < angle <= math.pi:
@@ -27,7 +28,7 @@ def wrap(angle: float) -> float:
     return math.pi - rest % TWO_PI
 
 
-@numba.njit(cache=True)
+@rule
 def to_local(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[float, float]:
     """A map point in the frame whose origin (ox, oy) and heading oyaw are given in the map frame."""
     dx = x - ox
@@ -37,7 +38,7 @@ def to_local(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[flo
     return dx * c + dy * s, dy * c - dx * s
 
 
-@numba.njit(cache=True)
+@rule
 def to_map(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[float, float]:
     """The inverse of `to_local`."""
     c = math.cos(oyaw)
@@ -45,24 +46,20 @@ def to_map(x: float, y: float, ox: float, oy: float, oyaw: float) -> tuple[float
     return ox + x * c - y * s, oy + x * s + y * c
 
 
-_wrap: Callable[[float], float] = wrap.py_func
-"""The same without a compiled entrance: a process that only turns frames need not load the compiler's types."""
-
-
 def from_carla(x: float, y: float, yaw_deg: float = 0.0) -> tuple[float, float, float]:
     """A pose in CARLA's world frame (left-handed, y south, degrees clockwise) in the map frame: x, y in m, yaw in rad in (-pi, pi].
 
     With its inverse `to_carla` the one definition of how the frames are turned into one another; code on arrays does the same by element.
     """
-    return x, 0.0 - y, _wrap(0.0 - math.radians(yaw_deg))
+    return x, 0.0 - y, wrap(0.0 - math.radians(yaw_deg))
 
 
 def to_carla(x: float, y: float, yaw: float = 0.0) -> tuple[float, float, float]:
     """The inverse of `from_carla`: yaw is returned in degrees in [-180, 180)."""
-    return x, 0.0 - y, 0.0 - math.degrees(_wrap(yaw))
+    return x, 0.0 - y, 0.0 - math.degrees(wrap(yaw))
 
 
-@numba.njit(cache=True)
+@rule
 def boxes_overlap(
     ax: float, ay: float, ayaw: float, ahl: float, ahw: float, bx: float, by: float, byaw: float, bhl: float, bhw: float
 ) -> bool:

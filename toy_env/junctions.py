@@ -35,12 +35,12 @@ EGO_ID = np.int64(-1)
 @rule
 def rank(town: Town, lane: int) -> int:
     """Order of entry by what stands there; smaller goes first."""
-    order = 0
-    if town.lanes[lane].entry == YIELD:
+    order, row = 0, town.lanes[lane]
+    if row.entry == YIELD:
         order = 2
-    elif town.lanes[lane].entry == STOP:
+    elif row.entry == STOP:
         order = 4
-    return order + 1 if town.lanes[lane].turns_left else order
+    return order + 1 if row.turns_left else order
 
 
 @rule
@@ -48,7 +48,8 @@ def gives_way(
     town: Town, me: Record, entry: int, entry_m: float, half_length: float, speed: float, still: int, number: int | np.int64
 ) -> bool:
     """Whether `me` lets another pass that is in or near the same junction; the other's junction lane is `entry`, its id `number`."""
-    k, end = town.lanes[me.entry].conflict_first, town.lanes[me.entry].conflict_end
+    mine = town.lanes[me.entry]
+    k, end = mine.conflict_first, mine.conflict_end
     while k < end and town.table[k] != entry:
         k += 1
     if k == end:
@@ -59,9 +60,9 @@ def gives_way(
         return False
     if entry_m - half_length > 6.0 and entry_m - half_length > ARRIVAL_S * speed:
         return False
-    mine, others = rank(town, me.entry), rank(town, entry)
-    if mine != others:
-        return bool(others < mine)
+    my_rank, other_rank = rank(town, me.entry), rank(town, entry)
+    if my_rank != other_rank:
+        return bool(other_rank < my_rank)
     # first come, first served: the nearer one is the earlier, and a second of standing counts as 2 m
     my_key = me.entry_m - 0.1 * min(me.still_ticks, WAITED_TICKS)
     other_key = entry_m - 0.1 * min(still, WAITED_TICKS)
@@ -71,14 +72,14 @@ def gives_way(
 @inline_rule
 def is_held(town: Town, world: Record, me: Record, line_m: float) -> bool:
     """Whether a light or a stop sign holds `me`, whose front is `line_m` before the line. Notes a stop at a stop sign."""
-    entry = town.lanes[me.entry].entry
-    if entry == STOP:
+    lane = town.lanes[me.entry]
+    if lane.entry == STOP:
         if me.stop_done != me.entry and me.speed < SLOW_MPS and line_m < STOP_NEAR_M:
             me.stop_done = me.entry
         return bool(me.stop_done != me.entry)
-    if town.lanes[me.entry].signal < 0:
+    if lane.signal < 0:
         return False
-    state = light_state(town, world, town.lanes[me.entry].signal)
+    state = light_state(town, world, lane.signal)
     if state == YELLOW:
         return bool(me.speed * me.speed <= 2.0 * YELLOW_BRAKE * max(line_m, 0.1))
     return bool(state != GREEN)
@@ -93,11 +94,11 @@ def must_wait(town: Town, world: Record, actors: Record, j: int) -> bool:
     if me.entry < 0 or line_m < -COMMITTED_M:
         return False
     me.held = is_held(town, world, me, line_m)
-    if me.held or (town.lanes[me.entry].junction == world.shut_junction and not is_before_ego(town, world, me)):
+    junction = town.lanes[me.entry].junction
+    if me.held or (junction == world.shut_junction and not is_before_ego(town, world, me)):
         return True
     if line_m > LOOK_M + me.speed * me.speed / 4.0:
         return False
-    junction = town.lanes[me.entry].junction
     # a red light holds the ego too, as far as one can tell from outside
     wait = False
     if world.entry >= 0 and town.lanes[world.entry].junction == junction and not ego_is_held(town, world):

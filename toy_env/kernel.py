@@ -86,6 +86,34 @@ def move_walkers(town: Town, world: Record, actors: Record) -> None:
                 spawn.spawn_walker(town, world, actors, k)
 
 
+@inline_rule
+def tick_env(
+    town: Town,
+    vehicle: VehicleParameters,
+    points: NDArray[np.void],
+    marks: NDArray[np.void],
+    worlds: Worlds,
+    control: NDArray[np.float64],
+    env: int,
+) -> None:
+    """Advance one env by one tick, unless its episode has ended."""
+    world, actors, events, counts = worlds.world[env], worlds.actors[env], worlds.events[env], worlds.counts[env]
+    if not world.driving:
+        return
+    old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
+    move_traffic(town, world, actors)
+    if world.walkers > 0:
+        move_walkers(town, world, actors)
+    if world.scripts > 0:
+        playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
+    drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
+    world.tick += 1
+    contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
+    account(world, old_x, old_y, old_speed)
+    beyond_m = locate(town, points, marks, world)
+    judge(town, points, world, actors, events, counts, beyond_m)
+
+
 @kernel
 def tick(
     envs: NDArray[np.int64],
@@ -98,19 +126,4 @@ def tick(
 ) -> None:
     """Advance the given envs, all in one town, by one tick, unless their episode has ended. `control` (3, N): throttle, steer, brake."""
     for number in range(len(envs)):
-        env = envs[number]
-        world, actors, events, counts = worlds.world[env], worlds.actors[env], worlds.events[env], worlds.counts[env]
-        if not world.driving:
-            continue
-        old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
-        move_traffic(town, world, actors)
-        if world.walkers > 0:
-            move_walkers(town, world, actors)
-        if world.scripts > 0:
-            playing.play(town, points, world, actors, worlds.scripts[env], worlds.parts[env], events, counts)
-        drive_ego(vehicle, world, control[0, env], control[1, env], control[2, env])
-        world.tick += 1
-        contact.collide(world, actors, old_x, old_y, old_yaw, events, counts)
-        account(world, old_x, old_y, old_speed)
-        beyond_m = locate(town, points, marks, world)
-        judge(town, points, world, actors, events, counts, beyond_m)
+        tick_env(town, vehicle, points, marks, worlds, control, envs[number])

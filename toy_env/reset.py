@@ -31,14 +31,19 @@ def populate(
             world.placed += 1
 
 
+@rule
+def begin(town: Town, points: NDArray[np.void], marks: NDArray[np.void], worlds: Worlds, env: int) -> None:
+    """Begin the episode of an env, whose world record and scripts have been filled in."""
+    world = worlds.world[env]
+    worlds.counts[env, :] = 0
+    put_ego(points, world)
+    locate(town, points, marks, world)
+    populate(town, points, world, worlds.actors[env], worlds.scripts[env], worlds.parts[env], worlds.events[env], worlds.counts[env])
+    world.begun = True
+
+
 @kernel
 def start(town: Town, points: NDArray[np.void], marks: NDArray[np.void], worlds: Worlds, envs: NDArray[np.int64]) -> None:
-    """Begin the episodes of the given envs, whose world records and scripts have been filled in; all are in one town."""
+    """Begin the episodes of the given envs, all in one town."""
     for number in range(len(envs)):
-        env = envs[number]
-        world = worlds.world[env]
-        worlds.counts[env, :] = 0
-        put_ego(points, world)
-        locate(town, points, marks, world)
-        populate(town, points, world, worlds.actors[env], worlds.scripts[env], worlds.parts[env], worlds.events[env], worlds.counts[env])
-        world.begun = True
+        begin(town, points, marks, worlds, envs[number])

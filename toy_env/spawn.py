@@ -70,12 +70,13 @@ def find_place(town: Town, world: Record, actors: Record, j: int, inner: float, 
         sample = draw_place(town, me.seed, me.draws, world.x, world.y, outer)
         if sample < 0:
             return False
-        lane = town.samples[sample].lane
-        me.lane, me.sample, me.s = lane, sample, town.samples[sample].s
-        me.lateral = -(town.lanes[lane].near_edge + aside) if aside > 0.0 else 0.0
+        place = town.samples[sample]
+        lane = town.lanes[place.lane]
+        me.lane, me.sample, me.s = place.lane, sample, place.s
+        me.lateral = -(lane.near_edge + aside) if aside > 0.0 else 0.0
         put(town, me)
         away = math.hypot(me.x - world.x, me.y - world.y)
-        along_m = room_s * town.lanes[lane].speed_limit
+        along_m = room_s * lane.speed_limit
         if inner <= away <= outer and has_room(world, actors, j, along_m):
             return True
     return False
@@ -98,7 +99,7 @@ def spawn_vehicle(town: Town, world: Record, actors: Record, j: int) -> None:
     me.eagerness = 0.85 + 0.3 * draw(me)
     if find_place(town, world, actors, j, inner, outer, RECYCLE_ROOM_S if world.begun else 0.0, 0.0):
         me.kind, me.role = VEHICLE, TRAFFIC
-        wish = min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, math.sqrt(town.samples[me.sample].bend_square))
+        wish = min(town.lanes[me.lane].speed_limit * world.speed_factor * me.eagerness, math.sqrt(town.outlook[me.sample].bend_square))
         me.speed = RECYCLE_SHARE * wish if world.begun else min(0.5 * wish, START_MPS)
 
 

@@ -45,17 +45,19 @@ def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[flo
     """
     factor = world.speed_factor * me.eagerness
     lane, k, lead = me.lane, me.sample, LEAD_S * me.speed
-    junction = town.lanes[lane].junction
+    here, sight = town.lanes[lane], town.outlook[k]
+    junction = here.junction
     me.entry, me.entry_m = -1, CLEAR
     if junction >= 0:
         me.entry, me.entry_m = lane, -me.s
-    limit = town.lanes[lane].speed_limit * factor
-    square = min(limit * limit, town.samples[k].bend_square)
-    while k < town.lanes[lane].last and town.samples[k].s < me.s + lead:
+    limit = here.speed_limit * factor
+    square = min(limit * limit, sight.bend_square)
+    while k < here.last and sight.s < me.s + lead:
         k += 1
-        square = min(square, town.samples[k].bend_square + 2.0 * BEND_BRAKE * max(town.samples[k].s - me.s - lead, 0.0))
+        sight = town.outlook[k]
+        square = min(square, sight.bend_square + 2.0 * BEND_BRAKE * max(sight.s - me.s - lead, 0.0))
     following, following_m, third, third_m = -1, CLEAR, -1, CLEAR
-    gone = town.lanes[lane].length - me.s
+    gone = here.length - me.s
     while gone <= reach:
         lane = next_lane(town, me.seed, lane)
         if lane < 0:
@@ -118,7 +120,8 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
         # the law alone lags behind a wish that falls towards a bend
         pull = min(pull, max((wish - me.speed) / CATCH_UP_S, -HARDEST_BRAKE))
     junction = town.lanes[me.entry].junction if me.entry >= 0 else -2
-    straight_m = town.samples[me.sample].straight_m - (me.s - town.samples[me.sample].s)
+    sight = town.outlook[me.sample]
+    straight_m = sight.straight_m - (me.s - sight.s)
     far = (reach + 3.0) * (reach + 3.0)
     c, s = math.cos(me.yaw), math.sin(me.yaw)
     dx, dy = world.x - me.x, world.y - me.y

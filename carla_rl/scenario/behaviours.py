@@ -1,11 +1,11 @@
-"""When and how scripted actors act: one pure function a rule, compiled, for any simulator. Knows neither kernels nor CARLA.
+"""When and how scripted actors act: one pure function a rule, for any simulator. Knows neither kernels nor CARLA.
 
 The situations are those of the leaderboard's scenario types; the numbers are chosen so that a driver who reacts in time can master them.
 """
 
 import math
 
-from numba import njit
+from carla_rl.compiled import rule
 
 REACTION_S = 1.0
 """Time that a driver gets to react."""
@@ -21,13 +21,13 @@ LEAD_M = 40.0
 """m ahead of the ego within which a vehicle is the leading one."""
 
 
-@njit(cache=True)
+@rule
 def stopping_distance(speed: float) -> float:
     """m that a driver with REACTION_S and DRIVER_BRAKE needs to stop from `speed` m/s."""
     return speed * REACTION_S + speed * speed / (2.0 * DRIVER_BRAKE)
 
 
-@njit(cache=True)
+@rule
 def steps_out(distance: float, ego_speed: float, way: float, walk_speed: float) -> bool:
     """DynamicObjectCrossing: whether the pedestrian steps out now.
 
@@ -40,7 +40,7 @@ def steps_out(distance: float, ego_speed: float, way: float, walk_speed: float) 
     return bool(distance <= max(meet, stopping_distance(ego_speed) + 2.0, STEP_OUT_M))
 
 
-@njit(cache=True)
+@rule
 def crossing_pace(distance: float, ego_speed: float, way: float, walk_speed: float) -> float:
     """DynamicObjectCrossing: m/s at which the pedestrian walks once it has stepped out, so that it meets an ego that does not react.
 
@@ -51,7 +51,7 @@ def crossing_pace(distance: float, ego_speed: float, way: float, walk_speed: flo
     return min(walk_speed, max(way * ego_speed / distance, SLOWEST_WALK))
 
 
-@njit(cache=True)
+@rule
 def runner_speed(distance: float, ego_speed: float, way: float, speed: float) -> float:
     """OppositeVehicleRunningRedLight: m/s of a vehicle that sets off as `steps_out` says, so that it meets an ego that does not react.
 
@@ -62,13 +62,13 @@ def runner_speed(distance: float, ego_speed: float, way: float, speed: float) ->
     return min(speed, max(way * ego_speed / distance, SLOWEST_RUN * speed))
 
 
-@njit(cache=True)
+@rule
 def leads(ahead: float, aside: float, lane_half_width: float) -> bool:
     """HardBreakRoute: whether a vehicle `ahead` m and `aside` m from the ego's place, along and across the route, is one that leads it."""
     return 0.0 < ahead <= LEAD_M and abs(aside) < lane_half_width
 
 
-@njit(cache=True)
+@rule
 def arrives_within(distance: float, speed: float, time_s: float, near_m: float) -> bool:
     """Whether the ego, `distance` m from a place at `speed` m/s, is there within `time_s` s or nearer to it than `near_m` m.
 
@@ -77,7 +77,7 @@ def arrives_within(distance: float, speed: float, time_s: float, near_m: float) 
     return bool(distance < near_m or distance < speed * time_s)
 
 
-@njit(cache=True)
+@rule
 def aside_at(s: float, begins_s: float, way: float, before: float, after: float) -> float:
     """m to the left of its path of a vehicle s m along it that changes over from `before` to `after` on `way` m from `begins_s` on."""
     if way <= 0.0:
@@ -86,7 +86,7 @@ def aside_at(s: float, begins_s: float, way: float, before: float, after: float)
     return before + (after - before) * share * share * (3.0 - 2.0 * share)
 
 
-@njit(cache=True)
+@rule
 def arrival_speed(way: float, ego_distance: float, ego_speed: float, fastest: float) -> float:
     """m/s at which a vehicle that has `way` m to go arrives when the ego does, which has `ego_distance` m to go; at most `fastest`."""
     if ego_distance <= 0.0:
@@ -94,13 +94,13 @@ def arrival_speed(way: float, ego_distance: float, ego_speed: float, fastest: fl
     return min(way * ego_speed / ego_distance, fastest)
 
 
-@njit(cache=True)
+@rule
 def flow_gap(low: float, high: float, share: float) -> float:
     """m between the centres of two vehicles of a flow; `share` is drawn from [0, 1) for each."""
     return low + (high - low) * share
 
 
-@njit(cache=True)
+@rule
 def control_noise(mean: float, deviation: float, sign: float, first: float, second: float) -> float:
     """ControlLoss: what is added to a pedal or the wheel in one tick: normal, its mean positive for a `sign` draw below 0.5, else negative.
 
@@ -110,7 +110,7 @@ def control_noise(mean: float, deviation: float, sign: float, first: float, seco
     return (mean if sign < 0.5 else -mean) + deviation * bell
 
 
-@njit(cache=True)
+@rule
 def has_let_by(ego_s: float, other_s: float) -> bool:
     """YieldToEmergencyVehicle: whether the emergency vehicle, `other_s` m along the way, is ahead of the ego at `ego_s`."""
     return other_s > ego_s

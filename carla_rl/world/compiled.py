@@ -22,10 +22,9 @@ from typing import Any, cast
 
 import numba
 import numpy as np
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from carla_rl.compiled import Function, rule
+from carla_rl.compiled import Function, KernelCompiler, inline_rule, rule
 from carla_rl.errors import UsageError
 
 PARALLEL_FROM = 1024
@@ -34,19 +33,12 @@ PARALLEL_FROM = 1024
 __all__ = ["PARALLEL_FROM", "Bound", "Threads", "inline_rule", "is_on_disk", "kernel", "rule"]
 
 
-def inline_rule(function: Function) -> Function:
-    """A rule that becomes a part of the code of each rule that calls it: for what happens in every tick.
-
-    An array is handed on as 7 numbers and a town as 35, so a call costs more than many a rule. It is compiled once more for each place
-    from which it is called, so a rule that is long and seldom needed stays a `rule`.
-    """
-    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cast(Function, register_jitable(**options, forceinline=True)(function))
-
-
 def kernel(function: Function) -> Function:
     """Compile a function when it is first called, with the rules that it calls."""
-    return cast(Function, numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False, no_cfunc_wrapper=True)(function))
+    return cast(
+        Function,
+        numba.njit(cache=True, error_model="numpy", nogil=True, _nrt=False, no_cfunc_wrapper=True, pipeline_class=KernelCompiler)(function),
+    )
 
 
 def is_on_disk(function: Any) -> bool:

@@ -56,21 +56,23 @@ def see_objects(world: Record, actors: Record, reach_m: float, out: NDArray[np.f
     for k in range(world.actors):
         dx, dy = actors[k].x - x, actors[k].y - y
         actors[k].away = dx * dx + dy * dy if actors[k].kind != 0 else BLIND
-    seen = 0
-    for k in range(world.actors):
-        me = actors[k]
-        if me.away > reach_m * reach_m:
-            continue
+    seen, last_away, last_id = 0, -1.0, -1
+    while seen < len(out):
+        found = -1
+        for k in range(world.actors):
+            away, number = actors[k].away, actors[k].id
+            if away > reach_m * reach_m or away < last_away or (away == last_away and number <= last_id):
+                continue
+            if found < 0 or away < actors[found].away or (away == actors[found].away and number < actors[found].id):
+                found = k
+        if found < 0:
+            break
+        me, row = actors[found], out[seen]
+        dx, dy = me.x - x, me.y - y
+        row[0], row[1], row[2], row[3] = dx * c + dy * s, dy * c - dx * s, wrap(me.yaw - world.yaw), me.speed
+        row[4], row[5], row[6] = me.half_length, me.half_width, me.kind
+        last_away, last_id = me.away, me.id
         seen += 1
-        row = 0
-        for j in range(world.actors):
-            if actors[j].away < me.away or (actors[j].away == me.away and actors[j].id < me.id):
-                row += 1
-        if row < len(out):
-            dx, dy = me.x - x, me.y - y
-            out[row, 0], out[row, 1] = dx * c + dy * s, dy * c - dx * s
-            out[row, 2], out[row, 3] = wrap(me.yaw - world.yaw), me.speed
-            out[row, 4], out[row, 5], out[row, 6] = me.half_length, me.half_width, me.kind
     out[seen:, :] = 0.0
 
 

@@ -24,8 +24,9 @@ BRIDGE_M = 3.0
 @inline_rule
 def next_lane(town: Town, seed: np.uint64, lane: int) -> int:
     """The lane that the actor with this seed takes at the end of `lane`, -1 where the road ends."""
-    first = town.lanes[lane].succ_first
-    count = town.lanes[lane].succ_end - first
+    row = town.lanes[lane]
+    first = row.succ_first
+    count = row.succ_end - first
     if count == 0:
         return -1
     if count == 1:
@@ -48,9 +49,10 @@ def nearest_sample(town: Town, x: float, y: float, z: float) -> int:
     best, chosen = 1.0e18, -1
     for place in range(town.table[cell], town.table[cell + 1]):
         k = town.table[place]
-        dx, dy = town.samples[k].x - x, town.samples[k].y - y
+        sample = town.samples[k]
+        dx, dy = sample.x - x, sample.y - y
         away = dx * dx + dy * dy
-        if away < best and abs(town.samples[k].z - z) < BRIDGE_M:
+        if away < best and abs(sample.z - z) < BRIDGE_M:
             best, chosen = away, k
     return chosen
 
@@ -58,8 +60,9 @@ def nearest_sample(town: Town, x: float, y: float, z: float) -> int:
 @inline_rule
 def put(town: Town, actor: Record) -> None:
     """Set the pose of an actor from its lane, s and lateral; its heading becomes the lane's. Its sample becomes the one before it."""
-    k, first, last = actor.sample, town.lanes[actor.lane].first, town.lanes[actor.lane].last - 1
-    while k < last and town.samples[k + 1].s <= actor.s:
+    lane = town.lanes[actor.lane]
+    k, first, last = actor.sample, lane.first, lane.last - 1
+    while k < last and town.samples[k].next_s <= actor.s:
         k += 1
     while k > first and (k > last or town.samples[k].s > actor.s):
         k -= 1
@@ -84,13 +87,14 @@ def gap_on_path(
     (CLEAR, 0) if the box is not within `reach` m on its path. The path is the centre line of its lanes, as wide as itself.
     """
     lane, k, gone = me.lane, me.sample, -(me.s - town.samples[me.sample].s)
+    far = half_length + half_width + me.half_width + 2.0
     while True:
-        dx, dy = x - town.samples[k].x, y - town.samples[k].y
-        far = half_length + half_width + me.half_width + 2.0
+        here = town.samples[k]
+        dx, dy = x - here.x, y - here.y
         if dx * dx + dy * dy < far * far:
-            c, s = math.cos(town.samples[k].yaw), math.sin(town.samples[k].yaw)
+            c, s = math.cos(here.yaw), math.sin(here.yaw)
             ahead, aside = dx * c + dy * s, dy * c - dx * s
-            cd = math.cos(yaw - town.samples[k].yaw)
+            cd = math.cos(yaw - here.yaw)
             sd = math.sqrt(max(0.0, 1.0 - cd * cd))
             along = half_length * abs(cd) + half_width * sd
             across = half_length * sd + half_width * abs(cd)
@@ -99,12 +103,12 @@ def gap_on_path(
         k += 1
         if k >= town.lanes[lane].last:
             # the last sample of a lane is the first of the next
-            gone_end = gone + town.lanes[lane].length - town.samples[k - 1].s
+            gone_end = gone + town.lanes[lane].length - here.s
             lane = next_lane(town, me.seed, lane)
             if lane < 0:
                 return CLEAR, 0.0
             k, gone = town.lanes[lane].first, gone_end
         else:
-            gone += town.samples[k].s - town.samples[k - 1].s
+            gone += town.samples[k].s - here.s
         if gone > reach:
             return CLEAR, 0.0

@@ -33,15 +33,16 @@ def project(points: Record, world: Record) -> None:
     high = min(first + world.near + window, last)
     best, best_k, best_way = 1.0e18, low, 0.0
     for k in range(low, high + 1):
-        dx, dy = world.x - points[k].x, world.y - points[k].y
-        way = min(max(dx * points[k].chord_x + dy * points[k].chord_y, 0.0), points[k + 1].s - points[k].s)
-        dx -= way * points[k].chord_x
-        dy -= way * points[k].chord_y
+        point = points[k]
+        dx, dy = world.x - point.x, world.y - point.y
+        way = min(max(dx * point.chord_x + dy * point.chord_y, 0.0), points[k + 1].s - point.s)
+        dx -= way * point.chord_x
+        dy -= way * point.chord_y
         away = dx * dx + dy * dy
         if away < best:
             best, best_k, best_way = away, k, way
-    best_share = best_way / (points[best_k + 1].s - points[best_k].s)
     a, b = points[best_k], points[best_k + 1]
+    best_share = best_way / (b.s - a.s)
     world.near = best_k - first
     world.s = a.s + best_share * (b.s - a.s)
     world.z = a.z + best_share * (b.z - a.z)

@@ -56,19 +56,28 @@ SAMPLE = np.dtype(
         ("x", "f8"),
         ("y", "f8"),
         ("s", "f8"),
+        ("next_s", "f8"),  # of the sample after it
         ("yaw", "f8"),
         ("z", "f4"),
         ("x_slope", "f4"),  # of x, y and yaw by s, up to the next sample of the lane
         ("y_slope", "f4"),
         ("yaw_slope", "f4"),
         ("half_width", "f4"),
-        ("bend_square", "f4"),  # (m/s)^2: as fast as the bends from here to the lane's end allow who brakes with BEND_BRAKE
-        ("straight_m", "f4"),  # how far ahead the lane is straight
         ("lane", "i4"),
     ],
     align=True,
 )
-"""A sample of a lane's centre line, likewise. 64 bytes: one line of a cache."""
+"""A sample of a lane's centre line, likewise. 64 bytes: one line of a cache, and all that it takes to move between two samples."""
+
+OUTLOOK = np.dtype(
+    [
+        ("s", "f8"),  # of the sample
+        ("bend_square", "f4"),  # (m/s)^2: as fast as the bends from here to the lane's end allow who brakes with BEND_BRAKE
+        ("straight_m", "f4"),  # how far ahead the lane is straight
+    ],
+    align=True,
+)
+"""What lies ahead of a sample. 16 bytes: a driver looks over many samples, and four are one line of a cache."""
 
 SIGNAL = np.dtype([("junction", "i8"), ("phase", "i8"), ("phases", "i8")], align=True)
 """A traffic light, likewise."""
@@ -100,6 +109,8 @@ class Town(NamedTuple):
     """(L,) LANE."""
     samples: NDArray[np.void]
     """(S,) SAMPLE."""
+    outlook: NDArray[np.void]
+    """(S,) OUTLOOK."""
     signals: NDArray[np.void]
     """(T,) SIGNAL."""
     table: NDArray[np.int64]
@@ -123,6 +134,7 @@ def survey(network: RoadNetwork) -> Town:
     return Town(
         lanes=_lanes(roads, successors, conflicts),
         samples=_samples(roads),
+        outlook=_rows(OUTLOOK, s=roads.s, bend_square=_bend_square(roads), straight_m=_straight(roads)),
         signals=_rows(SIGNAL, junction=roads.signal_junction, phase=roads.signal_phase, phases=roads.signal_phases),
         grid=_grid(roads, table),
         table=table.joined(),
@@ -213,12 +225,11 @@ def _samples(roads: Roads) -> NDArray[np.void]:
         z=roads.z,
         yaw=roads.yaw,
         s=roads.s,
+        next_s=np.append(roads.s[1:], np.inf),
         half_width=roads.half_width,
         x_slope=(roads.x[after] - roads.x) / step,
         y_slope=(roads.y[after] - roads.y) / step,
         yaw_slope=turn / step,
-        bend_square=_bend_square(roads),
-        straight_m=_straight(roads),
         lane=roads.sample_lane,
     )
 
