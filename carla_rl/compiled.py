@@ -21,7 +21,6 @@ UNNEEDED = {
     "inline_closure_likes",
     "rewrite_semantic_constants",
     "dead_branch_prune",
-    "generic_rewrites",
     "make_function_op_code_to_jit_function",
     "find_literally",
     "literal_unroll",
