@@ -28,7 +28,9 @@ def test_named_faults():
         mlp_sizes({"0.weight": torch.zeros(3)}, "head", "f.pt")
 
 
-@pytest.mark.parametrize("sizes", [(315, 128, 128, 4), (315, 128, 128, 1), (177, 256, 128), (128, 256, 40), (64, 96, 20), (13, 17, 3)])
+@pytest.mark.parametrize(
+    "sizes", [(315, 128, 128, 4), (315, 128, 128, 1), (177, 256, 128), (128, 256, 40), (64, 96, 20), (13, 17, 3), (363, 4), (7, 8, 1)]
+)
 def test_rows_have_the_same_bits_in_any_batch(sizes):
     torch.manual_seed(3)
     net = mlp(sizes, nn.SiLU)
