@@ -9,6 +9,7 @@ from carla_rl.world import contact, playing
 from carla_rl.world.compiled import inline_rule, kernel, rule
 from carla_rl.world.following import DECIDE_TICKS
 from carla_rl.world.judging import account, judge, locate
+from carla_rl.world.observe import Told, tell_env
 from carla_rl.world.slots import LOST_M, STUCK_TICKS
 from carla_rl.world.state import Record, Role, Worlds
 from carla_rl.world.town import Town
@@ -94,6 +95,7 @@ def tick_env(
     marks: NDArray[np.void],
     worlds: Worlds,
     control: NDArray[np.float64],
+    told: Told,
     env: int,
 ) -> None:
     """Advance one env by one tick, unless its episode has ended."""
@@ -112,6 +114,7 @@ def tick_env(
     account(world, old_x, old_y, old_speed)
     beyond_m = locate(town, points, marks, world)
     judge(town, points, world, actors, events, counts, beyond_m)
+    tell_env(world, told, env)
 
 
 @kernel
@@ -123,7 +126,11 @@ def tick(
     marks: NDArray[np.void],
     worlds: Worlds,
     control: NDArray[np.float64],
+    told: Told,
 ) -> None:
-    """Advance the given envs, all in one town, by one tick, unless their episode has ended. `control` (3, N): throttle, steer, brake."""
+    """Advance the given envs, all in one town, by one tick, unless their episode has ended, and tell of them.
+
+    `control` (3, N): throttle, steer, brake.
+    """
     for number in range(len(envs)):
-        tick_env(town, vehicle, points, marks, worlds, control, envs[number])
+        tick_env(town, vehicle, points, marks, worlds, control, told, envs[number])

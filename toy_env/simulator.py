@@ -25,6 +25,9 @@ from toy_env.snapshot import packed, unpacked
 from toy_env.traffic import PARAMETERS
 from toy_env.vehicle import VehicleModel
 
+NONE = np.zeros(0, np.int64)
+"""No envs."""
+
 if TYPE_CHECKING:
     from toy_env.pictures import Pictures
 
@@ -96,7 +99,7 @@ class ToySimulator:
         for loaded, rows in fleet.open(envs, episodes, (self._vehicle.half_length, self._vehicle.half_width)):
             self._start(loaded.town, fleet.routes.points, fleet.routes.marks, fleet.worlds, rows)
         self._changed[envs] = True
-        return fleet.step()
+        return fleet.step(np.asarray(envs, np.int64))
 
     def step(self, control: Control) -> Step:
         """See `carla_rl.interfaces.Simulator.step`.
@@ -105,11 +108,12 @@ class ToySimulator:
             ValueError: a control is not finite, or the arrays are not (N,).
         """
         pedals, fleet = checked_pedals(control, self.num_envs), self._fleet
-        # a world whose episode has ended stands still
-        self._changed |= fleet.worlds.world["driving"] != 0
+        if self._pictures is not None:
+            # a world whose episode has ended stands still
+            self._changed |= fleet.worlds.world["driving"] != 0
         for loaded, rows in fleet.groups:
-            self._tick(rows, loaded.town, self._parameters, fleet.routes.points, fleet.routes.marks, fleet.worlds, pedals)
-        return fleet.step()
+            self._tick(rows, loaded.town, self._parameters, fleet.routes.points, fleet.routes.marks, fleet.worlds, pedals, fleet.told)
+        return fleet.step(NONE)
 
     def observe(self) -> Observation:
         """See `carla_rl.interfaces.Simulator.observe`. Envs never reset show zeros."""

@@ -16,6 +16,7 @@ from carla_rl.scenario.model import Episode
 from carla_rl.types import Control, Event, Ints, Needs, Observation, Scene, Step
 from carla_rl.world import events, views
 from carla_rl.world.compiled import Threads
+from carla_rl.world.observe import Told
 from carla_rl.world.opening import check_start, write
 from carla_rl.world.routes import RoutePool
 from carla_rl.world.scripted import Compiled, ScriptPool, rows_for, unplayable
@@ -62,7 +63,7 @@ class Fleet:
         self._towns: dict[str, Loaded] = {}
         self._town_of = np.full(num_envs, -1)
         """(N,) number of the town that each env is in; -1 for none."""
-        self._views = views.Views(needs, threads)
+        self._views = views.Views(num_envs, needs, threads)
 
     def load(self, town: str) -> Loaded:
         """A town by its name, surveyed once. Raises UsageError for one that is unknown or has no driving lane."""
@@ -131,9 +132,14 @@ class Fleet:
         self.forget_routes()
         self.groups = self._grouped(np.arange(self.num_envs))
 
-    def step(self) -> Step:
-        """The state of all envs."""
-        return self._views.step(self.worlds)
+    @property
+    def told(self) -> Told:
+        """Where kernels tell of the worlds that they have changed, for `step`."""
+        return self._views.told
+
+    def step(self, changed: NDArray[np.int64] | None = None) -> Step:
+        """The state of all envs. `changed` are those that have changed since the last step and were not told by who did; None: any may have."""
+        return self._views.step(self.worlds, np.arange(self.num_envs) if changed is None else changed)
 
     def observation(self, images: Mapping[str, NDArray[np.uint8]]) -> Observation:
         """What all envs see. Envs never reset show zeros."""

@@ -1,6 +1,7 @@
 """What the egos see: route ahead, nearest objects, light and stop sign ahead. Reads the worlds and changes nothing."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,17 @@ STOP = int(Right.STOP)
 COLUMNS = 7
 STRIDE = round(ROUTE_SPACING_M / LINE_M)
 TOLD = 13
-"""Numbers of each env that a step returns."""
-BLIND = 1.0e18
-"""m^2, of an empty slot."""
+
+
+class Told(NamedTuple):
+    """What a step returns of N envs, as kernels fill it."""
+
+    numbers: NDArray[np.float64]
+    """(TOLD, N): see `tell_env`."""
+    ticks: NDArray[np.int64]
+    """(N,)"""
+    endings: NDArray[np.int8]
+    """(N,)"""
 
 
 @inline_rule
@@ -50,28 +59,42 @@ def see_room(width: NDArray[np.float64], world: Record, out: NDArray[np.float32]
 
 
 @inline_rule
+def nearest_first(world: Record, actors: Record, reach_m: float, most: int) -> int:
+    """Link the `most` nearest actors within `reach_m` m by `further`, or all that there are; the slot of the nearest, -1 for none."""
+    first = -1
+    for k in range(world.actors):
+        me = actors[k]
+        dx, dy = me.x - world.x, me.y - world.y
+        away = dx * dx + dy * dy
+        if me.kind == 0 or away > reach_m * reach_m:
+            continue
+        me.away = away
+        before, after, place = -1, first, 0
+        # who is beyond the last that is wanted is left out, which bounds the search
+        while place < most and after >= 0 and (actors[after].away < away or (actors[after].away == away and actors[after].id < me.id)):
+            before, after, place = after, actors[after].further, place + 1
+        if place == most:
+            continue
+        me.further = after
+        if before < 0:
+            first = k
+        else:
+            actors[before].further = k
+    return first
+
+
+@inline_rule
 def see_objects(world: Record, actors: Record, reach_m: float, out: NDArray[np.float32]) -> None:
     """Fill (M, 7) with the nearest actors within `reach_m` m, nearest first, ties by id; zeros beyond."""
     c, s, x, y = math.cos(world.yaw), math.sin(world.yaw), world.x, world.y
-    for k in range(world.actors):
-        dx, dy = actors[k].x - x, actors[k].y - y
-        actors[k].away = dx * dx + dy * dy if actors[k].kind != 0 else BLIND
-    seen, last_away, last_id = 0, -1.0, -1
-    while seen < len(out):
-        found = -1
-        for k in range(world.actors):
-            away, number = actors[k].away, actors[k].id
-            if away > reach_m * reach_m or away < last_away or (away == last_away and number <= last_id):
-                continue
-            if found < 0 or away < actors[found].away or (away == actors[found].away and number < actors[found].id):
-                found = k
-        if found < 0:
-            break
-        me, row = actors[found], out[seen]
+    first = nearest_first(world, actors, reach_m, len(out))
+    seen = 0
+    while seen < len(out) and first >= 0:
+        me, row = actors[first], out[seen]
         dx, dy = me.x - x, me.y - y
         row[0], row[1], row[2], row[3] = dx * c + dy * s, dy * c - dx * s, wrap(me.yaw - world.yaw), me.speed
         row[4], row[5], row[6] = me.half_length, me.half_width, me.kind
-        last_away, last_id = me.away, me.id
+        first = me.further
         seen += 1
     out[seen:, :] = 0.0
 
@@ -155,14 +178,20 @@ def see_signals(town: Town, worlds: Worlds, envs: NDArray[np.int64], out: NDArra
             out[env, signal] = light_state(town, world, signal)
 
 
+@inline_rule
+def tell_env(me: Record, told: Told, env: int) -> None:
+    """Fill an env's column."""
+    numbers = told.numbers
+    numbers[0, env], numbers[1, env], numbers[2, env] = me.x, me.y, me.yaw
+    numbers[3, env], numbers[4, env], numbers[5, env] = me.speed, me.yaw_rate, me.acceleration
+    numbers[6, env], numbers[7, env], numbers[8, env] = me.completion, me.end_s - me.start_s, me.driven
+    numbers[9, env] = share_outside(me)
+    numbers[10, env], numbers[11, env], numbers[12, env] = me.lateral, me.heading_error, me.speed_limit
+    told.ticks[env], told.endings[env] = me.tick, me.ending
+
+
 @kernel
-def tell(world: NDArray[np.void], numbers: NDArray[np.float64], ticks: NDArray[np.int64], endings: NDArray[np.int8]) -> None:
-    """Fill (TOLD, N), (N,) and (N,) with what a step returns of all envs."""
-    for env in range(len(world)):
-        me = world[env]
-        numbers[0, env], numbers[1, env], numbers[2, env] = me.x, me.y, me.yaw
-        numbers[3, env], numbers[4, env], numbers[5, env] = me.speed, me.yaw_rate, me.acceleration
-        numbers[6, env], numbers[7, env], numbers[8, env] = me.completion, me.end_s - me.start_s, me.driven
-        numbers[9, env] = share_outside(me)
-        numbers[10, env], numbers[11, env], numbers[12, env] = me.lateral, me.heading_error, me.speed_limit
-        ticks[env], endings[env] = me.tick, me.ending
+def tell(envs: NDArray[np.int64], world: NDArray[np.void], told: Told) -> None:
+    """Fill the columns of the given envs."""
+    for number in range(len(envs)):
+        tell_env(world[envs[number]], told, envs[number])

@@ -163,6 +163,7 @@ ACTOR = np.dtype(
         ("direction", "i1"),  # +1 along the lane, -1 against it
         ("side", "i1"),  # while crossing: +1 to the left, -1 to the right
         ("away", "f8"),  # m^2 from the ego when it was last seen
+        ("further", "i8"),  # the slot of the one seen after it then, -1: none
         ("id", "i8"),
         ("seed", "u8"),
         ("eagerness", "f8"),  # its own share of the desired speed
@@ -171,8 +172,7 @@ ACTOR = np.dtype(
         ("draws", "i4"),  # of the stream `seed` so far
         ("mode_tick", "i4"),  # when a pedestrian's mode began
         # the last counted collision with the ego
-        ("hit_x", "f8"),  # where the ego was then
-        ("hit_y", "f8"),
+        ("hit_x", "f8"),  # where the ego was then, and `hit_y`
         # near the ego: where it was a tick ago, to take a move back
         ("old_x", "f8"),
         ("old_y", "f8"),
@@ -181,8 +181,8 @@ ACTOR = np.dtype(
         ("old_lateral", "f8"),
         ("old_lane", "i4"),
         ("old_sample", "i4"),
+        ("hit_y", "f8"),
         ("hit_tick", "i8"),  # of the last counted collision, -1: none
-        ("spare", "i8"),  # fills the line
     ],
     align=True,
 )

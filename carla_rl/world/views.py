@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from carla_rl.types import ROUTE_POINTS, Ego, Facts, Needs, Observation, RoomColumn, Scene, Step
 from carla_rl.world.compiled import Bound, Threads
-from carla_rl.world.observe import COLUMNS, TOLD, see, see_signals, tell
+from carla_rl.world.observe import COLUMNS, TOLD, Told, see, see_signals, tell
 from carla_rl.world.routes import RoutePool
 from carla_rl.world.state import Worlds
 from carla_rl.world.town import Town
@@ -24,21 +24,21 @@ def ego(worlds: Worlds) -> Ego:
 
 
 class Views:
-    """What is shown of the worlds, as far as some needs ask for it."""
+    """What is shown of N worlds, as far as some needs ask for it."""
 
-    def __init__(self, needs: Needs, threads: Threads) -> None:
+    def __init__(self, num_envs: int, needs: Needs, threads: Threads) -> None:
         self._needs = needs
+        self.told = Told(np.zeros((TOLD, num_envs)), np.zeros(num_envs, np.int64), np.zeros(num_envs, np.int8))
+        """What the last step told of each env; a kernel that has changed a world tells it here."""
         self._see, self._see_signals, self._tell = threads.bound(see), Bound(see_signals), Bound(tell)
 
-    def step(self, worlds: Worlds) -> Step:
-        """The state of all envs; an env that was never reset is at the origin with ending NONE."""
-        num_envs = len(worlds.world)
-        numbers = np.empty((TOLD, num_envs))
-        ticks, endings = np.empty(num_envs, np.int64), np.empty(num_envs, np.int8)
-        self._tell(worlds.world, numbers, ticks, endings)
-        x, y, yaw, speed, yaw_rate, acceleration, completion, length, driven, share, lateral, error, limit = numbers
+    def step(self, worlds: Worlds, changed: NDArray[np.int64]) -> Step:
+        """The state of all envs; an env that was never reset is at the origin with ending NONE. `changed` are those yet to be told."""
+        if len(changed):
+            self._tell(changed, worlds.world, self.told)
+        x, y, yaw, speed, yaw_rate, acceleration, completion, length, driven, share, lateral, error, limit = self.told.numbers.copy()
         facts = Facts(
-            tick=ticks,
+            tick=self.told.ticks.copy(),
             route_completion=completion,
             route_length=length,
             driven=driven,
@@ -48,7 +48,7 @@ class Views:
             heading_error=error,
             speed_limit=limit,
         )
-        return Step(Ego(x, y, yaw, speed, yaw_rate, acceleration), facts, endings)
+        return Step(Ego(x, y, yaw, speed, yaw_rate, acceleration), facts, self.told.endings.copy())
 
     def observation(
         self,
@@ -61,10 +61,12 @@ class Views:
         world, needs = worlds.world, self._needs
         num_envs = len(world)
         routed, lit, roomed = num_envs if needs.route else 0, num_envs if needs.lights else 0, num_envs if needs.room else 0
-        route, route_left = np.zeros((routed, ROUTE_POINTS, 2), np.float32), np.zeros(routed, np.float32)
-        objects = np.zeros((num_envs if needs.objects else 0, needs.objects, COLUMNS), np.float32)
-        light, stop_sign = np.zeros((lit, 2), np.float32), np.zeros((lit, 2), np.float32)
-        room = np.zeros((roomed, ROUTE_POINTS, ROOM_COLUMNS), np.float32)
+        # every row of an env with an episode is filled
+        rows_of = np.empty if sum(len(rows) for _, rows in groups) == num_envs else np.zeros
+        route, route_left = rows_of((routed, ROUTE_POINTS, 2), np.float32), rows_of(routed, np.float32)
+        objects = rows_of((num_envs if needs.objects else 0, needs.objects, COLUMNS), np.float32)
+        light, stop_sign = rows_of((lit, 2), np.float32), rows_of((lit, 2), np.float32)
+        room = rows_of((roomed, ROUTE_POINTS, ROOM_COLUMNS), np.float32)
         for town, rows in groups:
             self._see(
                 rows,
