@@ -138,7 +138,7 @@ class Fleet:
         return self._views.told
 
     def step(self, changed: NDArray[np.int64] | None = None) -> Step:
-        """The state of all envs. `changed` are those that have changed since the last step and were not told by who did; None: any may have."""
+        """The state of all envs. `changed` are those that have changed since the last step untold; None: any may have."""
         return self._views.step(self.worlds, np.arange(self.num_envs) if changed is None else changed)
 
     def observation(self, images: Mapping[str, NDArray[np.uint8]]) -> Observation:
