@@ -24,7 +24,7 @@ record() {  # FOLDER EPISODES, then who drives and which episodes
 
 stage() {  # FOLDERS NAME: a supervised stage of the SFT model
     [ -e "$out/$2/warm_start.pt" ] && return
-    learn warm-start --sft "$out/sft/model.pt" --episodes "$out/$1/*/episode.json" --config launch/study-camera.toml --out "$out/$2"
+    learn warm-start --threads 2 --sft "$out/sft/model.pt" --episodes "$out/$1/*/episode.json" --config launch/study-camera.toml --out "$out/$2"
 }
 
 drive() {  # RUN, then who drives
@@ -32,12 +32,12 @@ drive() {  # RUN, then who drives
     [ "$part" = 1 ] || suite+=(--routes 0-7)
     [ -e "$out/test/$1/metrics.json" ] && return
     rm -rf "${out:?}/test/$1"
-    run evaluate "${suite[@]}" "${@:2}" --out "$out/test" --run-id "$1" > /dev/null
+    run evaluate --threads 2 "${suite[@]}" "${@:2}" --out "$out/test" --run-id "$1" > /dev/null
 }
 
 if [ ! -e "$out/sft/model.pt" ]; then
     record sft-data 96 --noise 0.3
-    learn sft --architecture tiny_multicam --epochs 4 --batch 64 --episodes "$out/sft-data/*/episode.json" --out "$out/sft"
+    learn sft --threads 2 --architecture tiny_multicam --epochs 4 --batch 64 --episodes "$out/sft-data/*/episode.json" --out "$out/sft"
 fi
 
 # none of the drives that the model was cloned from: the expert's, disturbed, then its plans where a first student gets to
@@ -48,7 +48,7 @@ stage "more/*" stage
 
 if ! grep -qs '"complete": true' "$out/train/ppo/train_metrics.json"; then
     rm -rf "$out/train/ppo"
-    run train --sft "$out/sft/model.pt" --init "$out/stage/warm_start.pt" --suite train --validation validation \
+    run train --threads 2 --sft "$out/sft/model.pt" --init "$out/stage/warm_start.pt" --suite train --validation validation \
         --config launch/study-camera.toml --decisions $((196608 / part)) --seed 0 --out "$out/train" --run-id ppo
 fi
 
