@@ -3,7 +3,7 @@
 # interrupted at any time. Each of the thirty trainings takes 5 to 10 minutes of one core, two run at a time.
 #
 #   bash launch/study.sh [OUT] [MAPS ROUTES]
-#   SEEDS=0 PART=32 bash launch/study.sh out/small     # the same steps with a 32nd of the recordings and decisions, one seed and 8 drives a bank, to see them run
+#   SEEDS=0 PART=32 bash launch/study.sh out/small     # the same steps with a 32nd of the recordings, an 8th of the decisions, one seed and 8 drives a bank, to see them run
 #
 # OUT: where everything goes (default out/study). MAPS and ROUTES: a folder with CARLA's Town02 and Town04 (.xodr) and Longest6 v2's route
 # file, for the drives through towns that nobody trained on; without them these are left out.
@@ -38,7 +38,7 @@ stage() {  # SFT FOLDERS NAME SETTINGS: a supervised stage of an SFT model
 train() {  # SFT RUN SUITE SETTINGS DECISIONS SEED, then what it starts from
     [ -e "$out/train/$2/checkpoints/best.pt" ] && grep -q '"complete": true' "$out/train/$2/train_metrics.json" && return
     rm -rf "$out/train/$2"
-    run train --sft "$out/$1/model.pt" --suite "$3" --validation study-validation --config "$4" --decisions $(($5 / part)) --seed "$6" "${@:7}" \
+    run train --sft "$out/$1/model.pt" --suite "$3" --validation study-validation --config "$4" --decisions $(($5 / (part < 8 ? part : 8))) --seed "$6" "${@:7}" \
         --out "$out/train" --run-id "$2" > "$out/$2.log" 2>&1
 }
 
@@ -59,7 +59,7 @@ compare() {  # BANK STAGE, "" for PPO alone: everybody who is driven there, and 
         drive "$bank" $base --checkpoint "$out/$base/model.pt"
         if [ -n "$stage" ]; then
             drive "$bank" "$base$stage-stage" --checkpoint "$out/$base$stage/warm_start.pt"
-            echo "$bank, $base SFT, the supervised stage$stage:"
+            echo "$bank, $base SFT, the supervised stage, $2:"
             learn gap --expert "$out/$bank/expert" --sft "$out/$bank/$base" "$out/$bank/$base$stage-stage"
         fi
         for seed in "${seeds[@]}"; do drive "$bank" "$base$stage-$seed" --checkpoint "$out/train/$base$stage-$seed/checkpoints/best.pt"; done
