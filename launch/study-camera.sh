@@ -49,7 +49,7 @@ stage "more/*" stage
 if ! grep -qs '"complete": true' "$out/train/ppo/train_metrics.json"; then
     rm -rf "$out/train/ppo"
     run train --threads 2 --sft "$out/sft/model.pt" --init "$out/stage/warm_start.pt" --suite train --validation validation \
-        --config launch/study-camera.toml --decisions $((196608 / (part < 8 ? part : 8))) --seed 0 --out "$out/train" --run-id ppo
+        --config launch/study-camera.toml --decisions $((131072 / (part < 8 ? part : 8))) --seed 0 --out "$out/train" --run-id ppo
 fi
 
 drive expert --policy expert
