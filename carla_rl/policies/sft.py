@@ -176,6 +176,7 @@ class FrozenSft:
         """What `Seen.context` takes beyond `needs`, and how many numbers it holds."""
         if isinstance(self.model, TinyMulticam):
             self.context_needs, self.context_size = Needs(route=True), features.CONTEXT_SIZE
+        self._last: _Embedded | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 of all tensors: proof that nothing changed."""
@@ -185,13 +186,44 @@ class FrozenSft:
         """z and waypoints of N observations, and the context for heads where asked for."""
         if isinstance(self.model, TinyMulticam):
             images, valid = stack_images(observation, self.state.cameras)
-            z = _embed(self.model.encoder, images, valid)
+            z = self._embedded(self.model.encoder, images, valid)
             extra = features.drive_context(observation) if context else None
         else:
             extra = features.route_objects(observation)
             z = by_rows(self.model.encoder, extra)
         waypoints = by_rows(self.model.head, z).reshape(len(observation), self.horizon, 2)
         return Seen(z, waypoints, extra if context and extra is not None else np.zeros((len(observation), 0), np.float32))
+
+    def _embedded(self, encoder: MulticamEncoder, images: NDArray[np.uint8], valid: Bools) -> NDArray[np.float32]:
+        """(N, out_dim): z of images (N, C, height, width, 3). A row whose images are those of its last time keeps its z.
+
+        That is what the encoder would give again; of many worlds of which few still drive it saves nearly all of the work.
+        """
+        last, n = self._last, len(images)
+        known = min(n, len(last.images)) if last else 0
+        new = [i for i in range(n) if i >= known or last is None or not last.holds(i, images[i], valid[i])]
+        z = np.empty((n, self.out_dim), np.float32)
+        if last is not None:
+            z[:known] = last.z[:known]
+        z[new] = _embed(encoder, images[new], valid[new])
+        self._last = _Embedded(images, valid, z)
+        return z.copy()
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """What an encoder last saw of N envs, and what it made of it."""
+
+    images: NDArray[np.uint8]
+    """(N, C, height, width, 3)"""
+    valid: Bools
+    """(N, C)"""
+    z: NDArray[np.float32]
+    """(N, out_dim)"""
+
+    def holds(self, row: int, images: NDArray[np.uint8], valid: Bools) -> bool:
+        """Whether the row is the same as then."""
+        return np.array_equal(self.images[row], images) and np.array_equal(self.valid[row], valid)
 
 
 class SftPolicy:

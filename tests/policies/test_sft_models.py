@@ -62,6 +62,24 @@ def test_a_missing_camera_is_not_valid():
     assert not z.any()
 
 
+def test_a_row_whose_image_has_not_changed_is_not_encoded_again(monkeypatch):
+    sft = frozen("tiny_multicam")
+    encoded = []
+    forward = type(sft.model.encoder).forward
+    monkeypatch.setattr(
+        type(sft.model.encoder), "forward", lambda self, images, valid: encoded.append(len(images)) or forward(self, images, valid)
+    )
+    before = observations(4, camera="front")
+    after = replace(before, images={"front": before.images["front"].copy()})
+    after.images["front"][2, 0, 0, 0] ^= 255
+    for seen, wanted in ((before, 4), (before, 0), (after, 1), (after.take(np.array([0, 1])), 0), (before, 2), (observations(4), 4)):
+        encoded.clear()
+        z = sft.see(seen).z
+        assert sum(encoded) == wanted
+        z[:] = 7.0  # what is handed out is the caller's
+        np.testing.assert_array_equal(sft.see(seen).z, frozen("tiny_multicam").see(seen).z)
+
+
 def test_image_rows_have_the_same_bits_in_any_batch():
     sft = frozen("tiny_multicam")
     seen = observations(6, camera="front")
