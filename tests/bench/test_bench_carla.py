@@ -1,9 +1,13 @@
 """What is made of the measurements of `bench carla`; the measurements themselves are no test."""
 
+import itertools
+
+import numpy as np
 import pytest
 
-from carla_rl.bench.carla import CarlaSizes, _scaling
+from carla_rl.bench.carla import PICTURES, CarlaSizes, _made_up, _scaling
 from carla_rl.errors import UsageError
+from carla_rl.types import CameraSpec, Needs
 
 pytest.importorskip("carla")
 
@@ -19,3 +23,9 @@ def test_scaling_is_the_share_of_so_many_times_one_server() -> None:
 def test_nothing_to_measure_is_refused(sizes: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"must be 1 or more"):
         CarlaSizes(**sizes)  # type: ignore[arg-type]
+
+
+def test_a_camera_never_shows_the_same_twice_in_a_row() -> None:
+    # a model does not encode a picture again that has not changed, and nothing would be measured
+    shown = [seen.images["front"] for seen in itertools.islice(_made_up(Needs(cameras=(CameraSpec("front"),))), PICTURES + 1)]
+    assert not any(np.array_equal(before, after) for before, after in itertools.pairwise(shown))
