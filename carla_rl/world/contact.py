@@ -21,8 +21,8 @@ CLEAR_TICKS = 100
 SAME_TICKS = int(5.0 / TICK_S)
 SAME_M = 5.0
 """CollisionTest: a touch of the same actor within 5 s or 5 m of the one counted is the same collision."""
-NEAR_M = 25.0
-"""More than two long vehicles and a tick's way apart nothing touches."""
+TICK_WAY_M = 6.0
+"""What the ego and an actor go together in a tick at most: 120 m/s."""
 STILL_MPS = 0.1
 """A touch while the ego stands is not its collision."""
 
@@ -37,9 +37,16 @@ COLLISION_STATIC = np.int64(Infraction.COLLISION_STATIC)
 
 
 @inline_rule
+def reach_m(world: Record, me: Record) -> float:
+    """The ego and an actor whose centres are farther apart than this in x or in y do not touch, m."""
+    return float(world.half_length + world.half_width + me.half_length + me.half_width)
+
+
+@inline_rule
 def remember(world: Record, me: Record) -> None:
     """Keep an actor's place before it moves, if it is so near the ego that they may touch."""
-    if abs(me.x - world.x) > NEAR_M or abs(me.y - world.y) > NEAR_M:
+    near_m = reach_m(world, me) + TICK_WAY_M
+    if abs(me.x - world.x) > near_m or abs(me.y - world.y) > near_m:
         return
     me.old_x, me.old_y, me.old_yaw = me.x, me.y, me.yaw
     me.old_lane, me.old_sample, me.old_s, me.old_lateral = me.lane, me.sample, me.s, me.lateral
@@ -56,7 +63,7 @@ def take_back(me: Record) -> None:
 @inline_rule
 def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
     """Whether the ego overlaps an actor that stands at a pose."""
-    reach = world.half_length + world.half_width + me.half_length + me.half_width
+    reach = reach_m(world, me)
     if abs(x - world.x) > reach or abs(y - world.y) > reach:
         return False
     return bool(boxes_overlap(world.x, world.y, world.yaw, world.half_length, world.half_width, x, y, yaw, me.half_length, me.half_width))

@@ -33,7 +33,7 @@ STOP_NEAR_M = 4.0
 STOPPED_MPS = 0.1
 
 
-@rule
+@inline_rule
 def entered_lane(town: Town, world: Record) -> int:
     """The lane that the ego enters from its approach: the route's, else the one under it, else the first; -1 where there is none."""
     first, last = town.lanes[world.approach].succ_first, town.lanes[world.approach].succ_end

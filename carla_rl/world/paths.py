@@ -25,12 +25,12 @@ BRIDGE_M = 3.0
 def next_lane(town: Town, seed: np.uint64, lane: int) -> int:
     """The lane that the actor with this seed takes at the end of `lane`, -1 where the road ends."""
     row = town.lanes[lane]
+    if row.only >= 0:
+        return int(row.only)
     first = row.succ_first
     count = row.succ_end - first
     if count == 0:
         return -1
-    if count == 1:
-        return int(town.table[first])
     return int(town.table[first + pick(seed, lane, count)])
 
 

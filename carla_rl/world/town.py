@@ -30,22 +30,25 @@ STRAIGHT_SAMPLES = 40
 
 LANE = np.dtype(
     [
-        ("first", "i8"),  # its samples: first .. last
-        ("last", "i8"),
+        # what those look at who drive there
+        ("first", "i4"),  # its samples: first .. last
+        ("last", "i4"),
         ("length", "f8"),
         ("speed_limit", "f8"),
         ("bend_square", "f8"),  # of its first sample
-        ("junction", "i8"),
-        ("entry", "i8"),
-        ("signal", "i8"),
+        ("junction", "i4"),
+        ("entry", "i4"),
+        ("signal", "i4"),
+        ("only", "i4"),  # its successor, if it has just one; else -1
+        ("succ_first", "i4"),  # its successors: rows succ_first .. succ_end - 1 of `table`
+        ("succ_end", "i4"),
         ("turns_left", "?"),  # in a junction, across the oncoming traffic
+        # what is seldom needed
         ("near_edge", "f8"),  # m from the centre to the right edge of the road
         ("far_edge", "f8"),  # m from the centre to the left edge of the road, over the lanes of both directions
-        ("succ_first", "i8"),  # its successors: rows succ_first .. succ_end - 1 of `table`
-        ("succ_end", "i8"),
-        ("conflict_first", "i8"),  # likewise the lanes whose ways its own crosses
+        ("conflict_first", "i8"),  # as of the successors: the lanes whose ways its own crosses
         ("conflict_end", "i8"),
-        ("spare", "f8"),  # fills the line
+        ("spare", "f8", (4,)),  # fills the line
     ],
     align=True,
 )
@@ -193,6 +196,9 @@ def _rows(kind: np.dtype[np.void], **fields: NDArray[np.generic]) -> NDArray[np.
 def _lanes(roads: Roads, successors: int, conflicts: int) -> NDArray[np.void]:
     """LANE of all lanes, whose successors and conflicts begin at these rows of the table."""
     near_edge, far_edge = _edges(roads)
+    alone = np.diff(roads.succ_start) == 1
+    only = np.full(len(alone), -1)
+    only[alone] = roads.succ[roads.succ_start[:-1][alone]]
     return _rows(
         LANE,
         first=roads.start[:-1],
@@ -203,6 +209,7 @@ def _lanes(roads: Roads, successors: int, conflicts: int) -> NDArray[np.void]:
         junction=roads.junction,
         entry=roads.entry,
         signal=roads.signal,
+        only=only,
         turns_left=_turns_left(roads),
         near_edge=near_edge,
         far_edge=far_edge,
