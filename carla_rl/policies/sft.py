@@ -36,7 +36,8 @@ class PerCamera(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs, kernel in zip((3, *channels), channels, kernels, strict=False):
-            layers += [nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2), nn.ReLU()]
+            # in place: a tenth of the time of one image went into memory for what is only passed on
+            layers += [nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2), nn.ReLU(inplace=True)]
         self.net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], out_dim))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -168,7 +169,8 @@ class FrozenSft:
             UsageError: as `build_model`; or a camera whose mount is not known.
         """
         self.state = state
-        self.model = build_model(state).eval().requires_grad_(False)
+        # pictures come with their channels last: convolutions whose weights lie alike need not turn them round for every image
+        self.model = build_model(state).eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.horizon = _outputs(self.model.head) // 2
         self.out_dim = _outputs(self.model.encoder)
         self.needs = needs_of(state.architecture, state.cameras, state.source)
