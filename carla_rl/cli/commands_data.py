@@ -16,6 +16,7 @@ from carla_rl.build import fitting_controller, make_expert, make_policy
 from carla_rl.cli import options
 from carla_rl.cli.carla import CarlaOptions, with_servers
 from carla_rl.cli.console import print_json, progress, stdout
+from carla_rl.cli.reading import read_samples
 from carla_rl.cli.setup import Bank, make_bank
 from carla_rl.cli.tables import number, offline_table, percent
 from carla_rl.errors import RunFailure
@@ -26,7 +27,6 @@ from carla_rl.policies.sft import camera_spec
 from carla_rl.record import Recorded, RecordParts
 from carla_rl.record import record as record_episodes
 from carla_rl.records.atomic import write_json
-from carla_rl.records.dataset import load_samples
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.episode_files import EpisodeRecorder
 from carla_rl.scenario.model import Episode
@@ -187,7 +187,7 @@ def sft(
     config = SftConfig.checked(
         {"architecture": architecture, "epochs": epochs, "batch": batch, "lr": lr, "camera": camera, "seed": seed}, "the options of sft"
     )
-    samples = load_samples(episodes, samples_needs(config))
+    samples = read_samples(episodes, samples_needs(config))
     with progress() as bar:
         task = bar.add_task(f"cloning {len(samples)} frames", total=config.epochs, note="")
 
@@ -220,7 +220,7 @@ def offline(
     """
     torch.set_num_threads(threads)
     policy = make_policy(None, checkpoint, sft)
-    result = evaluate_offline(policy, load_samples(episodes, policy.needs, policy.horizon)).to_json()
+    result = evaluate_offline(policy, read_samples(episodes, policy.needs, policy.horizon)).to_json()
     if json:
         print_json(result)
         return

@@ -7,10 +7,10 @@ from rich.markup import escape
 
 from carla_rl.checkpoint import load_sft
 from carla_rl.cli.console import progress
+from carla_rl.cli.reading import read_samples
 from carla_rl.policies.loading import load_heads
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import FrozenSft
-from carla_rl.records.dataset import load_samples
 from carla_rl.train import TrainConfig
 from carla_rl.warm_start import EpochReport, WarmStart
 
@@ -36,7 +36,7 @@ def prepare_warm_start(policy: ResidualPolicy, episodes: str, settings: TrainCon
     Raises:
         UsageError: see `load_samples` and `WarmStart`.
     """
-    return WarmStart(policy, load_samples(episodes, policy.needs, policy.horizon), settings.warm_start, seed=settings.seed)
+    return WarmStart(policy, read_samples(episodes, policy.needs, policy.horizon), settings.warm_start, seed=settings.seed)
 
 
 def show_warm_start(stage: WarmStart, settings: TrainConfig) -> dict[str, Any]:

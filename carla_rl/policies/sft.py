@@ -170,7 +170,8 @@ class FrozenSft:
         """
         self.state = state
         # pictures come with their channels last: convolutions whose weights lie alike need not turn them round for every image
-        self.model = build_model(state).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.model = build_model(state).eval().requires_grad_(False)
+        nn.utils.convert_conv2d_weight_memory_format(self.model, torch.channels_last)
         self.horizon = _outputs(self.model.head) // 2
         self.out_dim = _outputs(self.model.encoder)
         self.needs = needs_of(state.architecture, state.cameras, state.source)

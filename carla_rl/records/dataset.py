@@ -6,7 +6,7 @@ Images are left on the disk until a batch asks for them. Knows no policy.
 
 import glob
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,10 @@ def find_episodes(pattern: str) -> list[Path]:
     return paths
 
 
-def read_episodes(pattern: str) -> Iterator[EpisodeFile]:
+def read_episodes(pattern: str, tell: Callable[[], None] = lambda: None) -> Iterator[EpisodeFile]:
     """The episodes of a glob, one after the other, checked against the contract's required fields.
+
+    `tell` is called after each: a large recording takes minutes.
 
     Raises:
         UsageError: nothing there, or a defect: file, frame and field are named.
@@ -108,6 +110,7 @@ def read_episodes(pattern: str) -> Iterator[EpisodeFile]:
             raise UsageError(f"{path}: episode {episode.episode_id} is in {seen[episode.episode_id]} already; name each episode once")
         seen[episode.episode_id] = path
         yield episode
+        tell()
 
 
 def read_episode(path: Path) -> EpisodeFile:
@@ -131,8 +134,10 @@ def read_episode(path: Path) -> EpisodeFile:
     return EpisodeFile(path, data)
 
 
-def load_samples(pattern: str, needs: Needs, horizon: int = HORIZON) -> Samples:
+def load_samples(pattern: str, needs: Needs, horizon: int = HORIZON, tell: Callable[[], None] = lambda: None) -> Samples:
     """All frames of a glob that have an expert plan, as one batch with what `needs` declares. Undeclared fields are not read.
+
+    `tell` is called after each episode.
 
     Raises:
         UsageError: nothing there; a declared field missing, of the wrong shape or not finite; a horizon or waypoint spacing that is not
@@ -141,7 +146,7 @@ def load_samples(pattern: str, needs: Needs, horizon: int = HORIZON) -> Samples:
     parts: list[Frames] = []
     skipped = 0
     datasets: set[str] = set()
-    for episode in read_episodes(pattern):
+    for episode in read_episodes(pattern, tell):
         check_waypoint_spec(episode, horizon)
         usable = [i for i, frame in enumerate(episode.frames) if (frame.get("expert") or {}).get("waypoints") is not None]
         skipped += len(episode.frames) - len(usable)

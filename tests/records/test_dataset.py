@@ -131,6 +131,12 @@ def test_all_frames_come_as_one_batch(recorded: Path) -> None:
     assert batch.images["front"][0, 0, 0].tolist() == [200, 0, 0]
 
 
+def test_how_far_the_reading_has_come_is_told(recorded: Path) -> None:
+    heard: list[None] = []
+    load_samples(str(recorded), ALL, tell=lambda: heard.append(None))
+    assert len(heard) == len(find_episodes(str(recorded))) == 2
+
+
 def test_undeclared_things_are_not_read_and_images_are_scaled(recorded: Path) -> None:
     samples = load_samples(str(recorded), Needs(cameras=(CameraSpec(width=32, height=32),)))
     assert samples.observation.route is None
