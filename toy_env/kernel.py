@@ -103,6 +103,7 @@ def tick_env(
     if not world.driving:
         return
     old_x, old_y, old_yaw, old_speed = world.x, world.y, world.yaw, world.speed
+    world.may_touch = False
     move_traffic(town, world, actors)
     if world.walkers > 0:
         move_walkers(town, world, actors)

@@ -80,8 +80,6 @@ def look_ahead(town: Town, world: Record, me: Record, reach: float) -> tuple[flo
 def gap_to(
     town: Town,
     me: Record,
-    c: float,
-    s: float,
     reach: float,
     straight_m: float,
     x: float,
@@ -90,10 +88,8 @@ def gap_to(
     half_length: float,
     half_width: float,
 ) -> tuple[float, float]:
-    """As `gap_on_path`, for a box on the way ahead: the lane is straight for `straight_m` m, and what is beside that is not on the path.
-
-    `c` and `s` are cosine and sine of the own heading.
-    """
+    """As `gap_on_path`, for a box on the way ahead: the lane is straight for `straight_m` m, and what is beside that is not on the path."""
+    c, s = math.cos(me.yaw), math.sin(me.yaw)
     ahead, aside = (x - me.x) * c + (y - me.y) * s, (y - me.y) * c - (x - me.x) * s
     if ahead < -1.0:
         return CLEAR, 0.0
@@ -123,10 +119,9 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
     sight = town.outlook[me.sample]
     straight_m = sight.straight_m - (me.s - sight.s)
     far = (reach + 3.0) * (reach + 3.0)
-    c, s = math.cos(me.yaw), math.sin(me.yaw)
     dx, dy = world.x - me.x, world.y - me.y
     if dx * dx + dy * dy <= far and abs(world.z - me.z) <= BRIDGE_M:
-        gap, along = gap_to(town, me, c, s, reach, straight_m, world.x, world.y, world.yaw, world.half_length, world.half_width)
+        gap, along = gap_to(town, me, reach, straight_m, world.x, world.y, world.yaw, world.half_length, world.half_width)
         if gap < CLEAR:
             pull = min(pull, idm(me.speed, wish, gap, max(0.0, world.speed * along), world.headway_s))
     for k in range(world.actors):
@@ -137,7 +132,7 @@ def decide(town: Town, world: Record, actors: Record, j: int) -> None:
         gap, along = CLEAR, 1.0
         # other traffic is on the path, or on a lane that crosses it in a junction, or of no concern
         if other.role != TRAFFIC or (junction >= 0 and other.lane != me.lane and town.lanes[other.lane].junction == junction):
-            gap, along = gap_to(town, me, c, s, reach, straight_m, other.x, other.y, other.yaw, other.half_length, other.half_width)
+            gap, along = gap_to(town, me, reach, straight_m, other.x, other.y, other.yaw, other.half_length, other.half_width)
             if other.kind == PEDESTRIAN:
                 gap -= PEDESTRIAN_ROOM_M
         elif other.lane == me.lane and other.s > me.s:

@@ -48,6 +48,7 @@ def remember(world: Record, me: Record) -> None:
     near_m = reach_m(world, me) + TICK_WAY_M
     if abs(me.x - world.x) > near_m or abs(me.y - world.y) > near_m:
         return
+    world.may_touch = True
     me.old_x, me.old_y, me.old_yaw = me.x, me.y, me.yaw
     me.old_lane, me.old_sample, me.old_s, me.old_lateral = me.lane, me.sample, me.s, me.lateral
 
@@ -91,6 +92,8 @@ def count(world: Record, me: Record, ego_speed: float, events: Record, counts: R
 @inline_rule
 def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: float, events: Record, counts: Record) -> None:
     """Find what touches the ego after all have moved, count it, and take back the moves that led there."""
+    if not world.may_touch:
+        return
     ego_speed = world.speed
     touched, driven_in = False, False
     for k in range(world.actors):

@@ -32,31 +32,47 @@ def write(worlds: NDArray[np.void], env: int, episode: Episode, place: Slice, sc
     `half_size` is half the length and half the width of the ego, m.
     """
     route, rules, wanted = episode.route, episode.scenario.rules, episode.scenario.traffic
-    worlds[env] = BLANK
-    world = worlds[env]
     start = max(int(np.searchsorted(route.s, episode.start_m, side="right")) - 1, 0)
-    for name in ("near", "passed", "lanes_point", "deviation_point", "limit_point"):
-        world[name] = start
-    world["seed"], world["driving"] = episode.seed, True
-    world["half_length"], world["half_width"] = half_size
-    world["route_first"], world["route_points"], world["line_first"] = place.first, place.points, place.line_first
-    world["mark_first"], world["mark_count"], world["next_mark"] = place.mark_first, place.marks, place.mark_first
-    world["start_s"], world["end_s"] = episode.start_m, route.length
-    world["fixed_limit_s"] = rules.time_limit_s or 0.0
-    world["blocked_ticks"] = round(rules.blocked_after_s / TICK_S)
-    world["deviation_limit"] = rules.deviation_m
-    world["ends_on"] = sum(1 << kind for kind in set(rules.ends_on))
-    world["min_speed"] = rules.min_speed
-    world["vehicles"], world["walkers"], world["cast"] = wanted.vehicles, wanted.pedestrians, scripts.slots
-    world["actors"] = wanted.vehicles + wanted.pedestrians + scripts.slots
-    world["scripts"] = len(scripts.scripts)
-    world["lights_together"] = episode.scenario.lights == "together"
-    world["speed_factor"], world["headway_s"] = wanted.speed_factor, wanted.headway_s
+    half_length, half_width = half_size
+    written = {
+        "near": start,
+        "passed": start,
+        "lanes_point": start,
+        "deviation_point": start,
+        "limit_point": start,
+        "seed": episode.seed,
+        "driving": True,
+        "half_length": half_length,
+        "half_width": half_width,
+        "route_first": place.first,
+        "route_points": place.points,
+        "line_first": place.line_first,
+        "mark_first": place.mark_first,
+        "mark_count": place.marks,
+        "next_mark": place.mark_first,
+        "start_s": episode.start_m,
+        "end_s": route.length,
+        "fixed_limit_s": rules.time_limit_s or 0.0,
+        "blocked_ticks": round(rules.blocked_after_s / TICK_S),
+        "deviation_limit": rules.deviation_m,
+        "ends_on": sum(1 << kind for kind in set(rules.ends_on)),
+        "min_speed": rules.min_speed,
+        "vehicles": wanted.vehicles,
+        "walkers": wanted.pedestrians,
+        "cast": scripts.slots,
+        "actors": wanted.vehicles + wanted.pedestrians + scripts.slots,
+        "scripts": len(scripts.scripts),
+        "lights_together": episode.scenario.lights == "together",
+        "speed_factor": wanted.speed_factor,
+        "headway_s": wanted.headway_s,
+    }
+    # a whole row at once: field by field numpy takes three times as long
+    worlds[env] = tuple((BLANK | written).values())
 
 
-def _blank() -> NDArray[np.void]:
-    """() WORLD in which nothing is known yet."""
-    world = np.zeros((), WORLD)
+def _blank() -> dict[str, object]:
+    """A WORLD in which nothing is known yet, by field in the order of WORLD."""
+    world = dict(zip(WORLD.names or (), np.zeros((), WORLD).item(), strict=True))
     for name in ("lane", "approach", "judged_lane", "red_light", "entry", "lights_junction", "shut_junction", "outside_event"):
         world[name] = -1
     world["limit_s"] = BASE_LIMIT_S

@@ -61,6 +61,7 @@ WORLD = np.dtype(
         ("seed", "u8"),
         ("begun", "?"),  # the reset is done
         ("driving", "?"),  # reset and not ended
+        ("may_touch", "?"),  # an actor was so near before it moved that it may touch the ego in this tick
         # the ego otherwise
         ("z", "f8"),
         ("throttle", "f8"),  # pedals and wheel where they are, a little behind their commands
