@@ -3,7 +3,7 @@
 # that the toy simulator draws. What is there already is not done again, so that it can be interrupted at any time.
 #
 #   bash launch/study-camera.sh [OUT]
-#   PART=32 bash launch/study-camera.sh out/small     # the same steps with a 32nd of the recordings, an 8th of the decisions and 8 drives, to see them run
+#   PART=32 bash launch/study-camera.sh out/small     # the same steps with a 32nd of the recordings, a 24th of the decisions and 8 drives, to see them run
 #
 # OUT: where everything goes (default out/study-camera).
 set -euo pipefail
@@ -49,7 +49,7 @@ stage "more/*" stage
 if ! grep -qs '"complete": true' "$out/train/ppo/train_metrics.json"; then
     rm -rf "$out/train/ppo"
     run train --threads 2 --sft "$out/sft/model.pt" --init "$out/stage/warm_start.pt" --suite train --validation validation \
-        --config launch/study-camera.toml --decisions $((131072 / (part < 8 ? part : 8))) --seed 0 --out "$out/train" --run-id ppo
+        --config launch/study-camera.toml --decisions $((393216 / (part < 24 ? part : 24))) --seed 0 --out "$out/train" --run-id ppo
 fi
 
 drive expert --policy expert
