@@ -159,7 +159,7 @@ def _run(training: Training, built: Built, json: bool, supervised: Mapping[str, 
     """Train and tell; `supervised` is the headline of a stage that came before."""
     held_out = built.held_out
     with closing(built.bank.simulator), closing(held_out.simulator) if held_out else nullcontext():
-        done = drive_training(training)
+        done = drive_training(training, built.display)
     best = training.folder / CHECKPOINTS / ("best.pt" if held_out else "last.pt")
     simulator = built.told["facts"]["simulator"]
     about = {"path": str(training.folder), "checkpoint": str(best), "simulator": simulator, "warm_start": supervised}

@@ -16,7 +16,7 @@ from pydantic import Field
 from carla_rl.agent import Agent
 from carla_rl.build import fitting_controller, make_controller, make_expert
 from carla_rl.cli.carla import CARLA, CarlaOptions, tell_loss
-from carla_rl.cli.console import progress, stderr
+from carla_rl.cli.console import Display, progress, stderr
 from carla_rl.cli.heads import make_heads
 from carla_rl.cli.setup import NO_SERVERS, Bank, make_bank, policy_record
 from carla_rl.config import Config
@@ -57,6 +57,8 @@ class Built:
     held_out: Bank | None
     policy: PolicyRecord
     parts: TrainParts
+    display: Display
+    """Shows how far the training is, and the drives of the validation suite."""
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -97,15 +99,16 @@ def build(
     needs = policy.needs.union(reference.needs)
     held_out = bank_of(request.validation, needs, num_envs=VALIDATION_ENVS, carla=its or carla) if request.validation else None
     _check_disjoint(bank, held_out)
+    display = progress()
     parts = TrainParts(
         simulator=bank.simulator,
         controller=driver,
         policy=policy,
         sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route, settings.curriculum),
-        validate=_validator(held_out, reference, agent) if held_out else None,
+        validate=_validator(held_out, reference, agent, display) if held_out else None,
         ticks_per_decision=agent.decision_ticks,
     )
-    return Built(request, bank, held_out, policy_record(policy, agent.checkpoint), parts)
+    return Built(request, bank, held_out, policy_record(policy, agent.checkpoint), parts, display)
 
 
 def _check_device(device: str) -> None:
@@ -128,13 +131,20 @@ def _check_disjoint(bank: Bank, held_out: Bank | None) -> None:
         )
 
 
-def _validator(bank: Bank, reference: Policy, agent: Agent) -> Callable[[Policy], list[EpisodeResult]]:
-    """Drives a bank with a policy, again and again on the same simulator."""
+def _validator(bank: Bank, reference: Policy, agent: Agent, display: Display) -> Callable[[Policy], list[EpisodeResult]]:
+    """Drives a bank with a policy, again and again on the same simulator, and shows how far it is."""
     simulator = bank.simulator
     controller = make_controller(agent.controller, simulator.num_envs)
 
     def validate(policy: Policy) -> list[EpisodeResult]:
-        results = list(drive(Parts(simulator, policy, controller, reference, agent.decision_ticks), bank.episodes, on_void=tell_loss))
+        parts, results = Parts(simulator, policy, controller, reference, agent.decision_ticks), []
+        task = display.add_task(f"validating on {bank.suite.name}", total=len(bank.episodes), note="")
+        try:
+            for result in drive(parts, bank.episodes, on_void=tell_loss):
+                results.append(result)
+                display.advance(task)
+        finally:
+            display.remove_task(task)
         if len(results) < len(bank.episodes):
             # a mean over the routes that survived would pick the wrong checkpoint
             raise RunFailure(
@@ -145,15 +155,15 @@ def _validator(bank: Bank, reference: Policy, agent: Agent) -> Callable[[Policy]
     return validate
 
 
-def drive_training(training: Training) -> dict[str, Any]:
-    """Train with a progress bar; counts and the validation curve at the end.
+def drive_training(training: Training, display: Display) -> dict[str, Any]:
+    """Train and show it; counts and the validation curve at the end.
 
     Raises:
         RunFailure: interrupted; says what is kept and how to go on.
     """
     score = "–"
     try:
-        with progress() as bar, _ended_by_signals(training.stop), closing(training.run()) as steps:
+        with display as bar, _ended_by_signals(training.stop), closing(training.run()) as steps:
             task = bar.add_task("training", total=training.updates, note="")
             for step in steps:
                 if step.validation:

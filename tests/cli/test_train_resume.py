@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from carla_rl.build import make_simulator
 from carla_rl.checkpoint import load_rl, save_sft
-from carla_rl.cli import setup
+from carla_rl.cli import console, setup
 from carla_rl.cli.app import run
 from carla_rl.loop import Decision
 from carla_rl.ppo.update import PPOUpdate
@@ -188,6 +188,17 @@ def test_it_may_be_killed_again_and_go_on_from_another_folder(runs: Path, cut: P
     assert len(rows(cut, "updates")) <= 4
     assert run(["train", "--resume", "."]) == 0
     same_run(runs / "whole", cut)
+
+
+def test_drives_of_the_validation_suite_show_how_far_they_are(
+    cut: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "LINE_S", 0.0)
+    assert run(["train", "--resume", str(cut)]) == 0
+    told = capsys.readouterr().err
+    # the last one is for the score to tell
+    assert "validating on validation:  1 of 2" in told
+    assert "validating on validation:  2 of 2" not in told
 
 
 def test_a_kill_between_two_files_of_a_checkpoint_is_mended(runs: Path, cut: Path) -> None:
