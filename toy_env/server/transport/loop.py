@@ -8,7 +8,6 @@ from collections.abc import Callable
 from types import FrameType
 
 from carla_rl.errors import UsageError
-from toy_env.server.transport.waiting import Waiting
 
 BACKLOG = 64
 LONGEST_REST_S = 3600.0
@@ -20,7 +19,6 @@ class Loop:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._waiting = Waiting(self._selector)
         self._due: list[Callable[[float], float | None]] = []
         self._running = False
         self._alarm, self._wakeup = socket.socketpair()
@@ -53,7 +51,7 @@ class Loop:
             at = due(now)
             if at is not None:
                 wait = max(at - now, 0.0) if wait is None else min(wait, max(at - now, 0.0))
-        for key, mask in self._waiting.ready(wait):
+        for key, mask in self._selector.select(wait):
             key.data(mask)
 
     def run(self) -> None:
