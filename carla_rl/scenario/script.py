@@ -212,3 +212,8 @@ class Script:
     """The ego may use the oncoming lane from the trigger on: that is the only way round."""
     yields_part: int = -1
     """The part that the ego has to let by; it has not where it is still ahead of it at the end (YIELD_EMERGENCY)."""
+
+    @property
+    def passable(self) -> bool:
+        """Whether there is a lane on which the ego may get past what stands in its own, if anything does."""
+        return self.blocked is None or self.blocked.beside >= 0 or self.oncoming

@@ -38,7 +38,8 @@ class _Placed:
 def strew(draw: Draw, network: RoadNetwork, route: Route, scenario: Scenario, key: str) -> tuple[ScriptedActor, ...]:
     """The scripted actors of a drawn route, in the order of their triggers; fewer where there is no room. `key` is the route's.
 
-    Where the draw is `fitted`, an actor whose type has no meaning at a place, or whose scene would meet another one, tries other places.
+    Where the draw is `fitted`, an actor whose type has no meaning at a place, whose obstacle shuts the only lane, or whose scene would meet
+    another one, tries other places.
     """
     free = places.open_stretches(network, route)
     placed: list[_Placed] = []
@@ -75,7 +76,7 @@ def _place(free: NDArray[np.float64], draw: Draw, key: str, index: int, number: 
 
 
 def _at(network: RoadNetwork, route: Route, scenario: Scenario, template: ActorTemplate, s: float, *, fitted: bool) -> _Placed | None:
-    """The actor with its trigger `s` metres along the route; with `fitted` None where its type has no meaning there."""
+    """The actor with its trigger `s` metres along the route; with `fitted` None where it does not fit."""
     x, y, yaw = places.pose_at(route, s)
     actor = ScriptedActor(type=template.type, x=round(x, 3), y=round(y, 3), yaw=round(yaw, 5), parameters=template.parameters)
     if not fitted:
@@ -85,12 +86,12 @@ def _at(network: RoadNetwork, route: Route, scenario: Scenario, template: ActorT
 
 
 def _script(network: RoadNetwork, route: Route, scenario: Scenario, actor: ScriptedActor) -> Script | None:
-    """What the actor does at its place; None where its type has no meaning there."""
+    """What the actor does at its place; None where its type has no meaning there, or nobody gets past what then stands in the lane."""
     try:
         (script,) = cast(network, route, scenario.model_copy(update={"actors": (actor,)}))
     except NoPlace:
         return None
-    return script
+    return script if script.passable else None
 
 
 def _overlap(one: _Placed, other: _Placed) -> bool:

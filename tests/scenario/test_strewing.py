@@ -15,8 +15,8 @@ from toy_env.towns import load_town
 TYPES = ("BlockedIntersection", "HighwayCutIn", "ParkedObstacle", "PedestrianCrossing", "SignalizedJunctionLeftTurn")
 
 
-def drawn(town: str, *, fitted: bool, per_km: float = 8.0):
-    draw = {"town": town, "count": 6, "seed": 2, "actors": [{"type": name, "per_km": per_km} for name in TYPES], "fitted": fitted}
+def drawn(town: str, *, fitted: bool, per_km: float = 8.0, types: tuple[str, ...] = TYPES, count: int = 6):
+    draw = {"town": town, "count": count, "seed": 2, "actors": [{"type": name, "per_km": per_km} for name in types], "fitted": fitted}
     file = SuiteFile.checked({"suite": {"name": "strewn", "split": "any"}, "draw": [draw]}, "here")
     return zip(*expand(file, load_town, Path("here")), strict=True)
 
@@ -39,6 +39,17 @@ def test_without_fitting_all_actors_that_have_room_are_there():
     free = sum(len(scenario.actors) for scenario, _ in drawn("grid", fitted=False))
     fitted = sum(len(scenario.actors) for scenario, _ in drawn("grid", fitted=True))
     assert free > fitted > 0
+
+
+def test_a_fitted_obstacle_stands_where_there_is_a_lane_beside():
+    """The highway's ramps have one lane: who meets an obstacle there waits for ever."""
+
+    def ways_past(fitted: bool) -> set[bool]:
+        drives = drawn("highway", fitted=fitted, types=("Accident", "ConstructionObstacle", "HazardAtSideLane", "ParkedObstacle"), count=24)
+        return {script.passable for scenario, route in drives for script in cast(load_town("highway"), route, scenario)}
+
+    assert ways_past(fitted=True) == {True}
+    assert ways_past(fitted=False) == {True, False}
 
 
 def test_names_count_by_type():

@@ -154,6 +154,7 @@ SIZES = {
     "study-train-2": 352,
     "study-test-2": 124,
     "study-test-3": 124,
+    "study-test-4": 124,
 }
 
 
