@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
+from carla_rl.records.collector import collector_paused
 from carla_rl.records.frames import Frames
 from carla_rl.types import HORIZON, WAYPOINT_S, Ints, Needs, Observation
 
@@ -146,13 +147,14 @@ def load_samples(pattern: str, needs: Needs, horizon: int = HORIZON, tell: Calla
     parts: list[Frames] = []
     skipped = 0
     datasets: set[str] = set()
-    for episode in read_episodes(pattern, tell):
-        check_waypoint_spec(episode, horizon)
-        usable = [i for i, frame in enumerate(episode.frames) if (frame.get("expert") or {}).get("waypoints") is not None]
-        skipped += len(episode.frames) - len(usable)
-        if usable:
-            datasets.add(str((episode.data.get("source") or {}).get("dataset", "unknown")))
-            parts.append(Frames.read(episode.path, episode.episode_id, episode.frames, usable, needs, horizon))
+    with collector_paused():
+        for episode in read_episodes(pattern, tell):
+            check_waypoint_spec(episode, horizon)
+            usable = [i for i, frame in enumerate(episode.frames) if (frame.get("expert") or {}).get("waypoints") is not None]
+            skipped += len(episode.frames) - len(usable)
+            if usable:
+                datasets.add(str((episode.data.get("source") or {}).get("dataset", "unknown")))
+                parts.append(Frames.read(episode.path, episode.episode_id, episode.frames, usable, needs, horizon))
     if not parts:
         raise UsageError(f"{pattern}: no frame has expert.waypoints; record episodes with the expert")
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}

@@ -1,10 +1,8 @@
 """Reading runs back, with a sentence for every way in which a run directory can be broken. Writes nothing."""
 
-import gc
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +11,7 @@ from pydantic_core import from_json
 
 from carla_rl.errors import UsageError
 from carla_rl.metrics.result import EpisodeResult, Record
+from carla_rl.records.collector import collector_paused
 from carla_rl.records.fingerprint import fingerprint
 from carla_rl.records.names import file_stem
 from carla_rl.records.run import FORMAT, PolicyRecord, SimulatorRecord, SuiteRecord
@@ -67,7 +66,7 @@ def read_run(path: Path) -> Run:
         _part(SuiteRecord, environment, "suite", folder),
         _part(PolicyRecord, environment, "policy", folder),
     )
-    with _collector_paused():
+    with collector_paused():
         metrics = _Metrics(folder / "metrics.json", run_id)
         episodes, notes = _read_episodes(folder / "episodes.jsonl", run_id, metrics)
     complete = metrics.check(environment, episodes)
@@ -122,18 +121,6 @@ def _finite(path: Path) -> dict[str, Any]:
     except ValueError:
         raise UsageError(f"{path}: holds a number that is not finite; the file was changed after the run") from None
     return data
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No search for cycles: what is read has none, and walking it again and again as it grows takes a third of the time."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 class _Metrics:

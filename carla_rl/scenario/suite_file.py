@@ -124,7 +124,9 @@ class Draw(Config):
     weather: WeatherChoice | None = Field(default=None, description="one weather, or a list to choose from for each route")
     rules: Rules | None = None
     actors: tuple[ActorTemplate, ...] = ()
-    fitted: bool = Field(default=False, description="strew actors only where their type has a meaning and can be passed, one scene after the other")
+    fitted: bool = Field(
+        default=False, description="strew actors only where their type has a meaning and can be passed, one scene after the other"
+    )
 
     @field_validator("length_m")
     @classmethod
