@@ -103,7 +103,7 @@ class Simulator(Protocol):
         """What the egos see now, all N envs, as far as the simulator's `Needs` ask for it. Changes nothing."""
 
     def events(self, env: int) -> tuple[Event, ...]:
-        """The infractions of the env's episode so far, in order of time."""
+        """The infractions of the env's episode so far, in order of time; all of them, up to `MAX_EVENTS - RARE_EVENTS`."""
 
     def scene(self) -> Scene:
         """All actors and lights of all N envs, for step logs and pictures. Privileged."""

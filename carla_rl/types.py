@@ -320,6 +320,12 @@ class Step:
         return Step(Ego(*ego), Facts(*facts), self.ending[envs])
 
 
+MAX_EVENTS = 128
+"""Infractions of an episode that are told one by one; beyond them only the counts grow."""
+RARE_EVENTS = 32
+"""So many of these are for kinds other than collisions, lights and stop signs, which may happen without end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One infraction, with when and where."""

@@ -44,7 +44,7 @@ def world() -> None:
     """The toy: reset, tick, what is seen."""
     networks, needs = Networks(), make_expert().needs
     simulator = make_simulator("toy", 1, needs, networks)
-    (episode,) = make_episodes(load_suite(SUITE, networks, "0"), simulator.unsupported)
+    (episode,) = make_episodes(load_suite(SUITE, networks, "0"), networks, simulator.unsupported)
     simulator.reset(np.zeros(1, np.int64), [episode])
     still = np.zeros(1)
     simulator.step(Control(still, still, still))

@@ -204,5 +204,5 @@ def put_vehicle(toy: ToySimulator, slot: int, lane: int, s: float, speed: float 
     row["x"], row["y"], row["yaw"] = roads.x[k] + s * math.cos(roads.yaw[k]), roads.y[k] + s * math.sin(roads.yaw[k]), roads.yaw[k]
     row["speed"], row["acceleration"], row["eagerness"] = speed, 0.0, 1.0
     row["half_length"], row["half_width"] = half_length, 1.0
-    row["hit_tick"], row["stuck_tick"], row["entry"], row["stop_done"], row["brake_until"] = -1, -1, -1, -1, 0
+    row["stuck_tick"], row["entry"], row["stop_done"], row["brake_until"] = -1, -1, -1, 0
     return row

@@ -23,7 +23,7 @@ def test_a_drive_needs_no_further_kernel() -> None:
     drivers()
     expert, networks = make_expert(), Networks()
     simulator = make_simulator("toy", 1, expert.needs, networks)
-    episodes = make_episodes(load_suite(SUITE, networks, "0"), simulator.unsupported)
+    episodes = make_episodes(load_suite(SUITE, networks, "0"), networks, simulator.unsupported)
     before = ready()
     result = next(drive(Parts(simulator, expert, make_controller("default", 1), expert, 20), episodes))
     assert result.route_completion > 0

@@ -133,7 +133,7 @@ def _scaling(loops: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def _episodes(networks: Networks) -> Iterator[Episode]:
     """Drives of one town without end, none of them stopped by its time limit."""
     suite = load_suite(SUITE, networks, TOWN)
-    for episode in itertools.cycle(make_episodes(suite, lambda episode: ())):
+    for episode in itertools.cycle(make_episodes(suite, networks, lambda episode: ())):
         scenario = episode.scenario
         traffic = scenario.traffic.model_copy(update={"vehicles": VEHICLES, "pedestrians": 0})
         yield replace(episode, scenario=scenario.model_copy(update={"traffic": traffic, "actors": ()}))

@@ -38,7 +38,7 @@ def make_course(num_envs: int, threads: int = 1, seed: int = 0) -> Course:
     networks = Networks()
     suite = load_suite(SUITE, networks)
     simulator = make_simulator("toy", num_envs, features.NEEDS, networks, threads)
-    sampler = TrainingSampler(make_episodes(suite, simulator.unsupported), seed, MID_ROUTE)
+    sampler = TrainingSampler(make_episodes(suite, networks, simulator.unsupported), seed, MID_ROUTE)
     source = (sampler.next() for _ in itertools.count())
     controller = make_controller(DEFAULT_CONTROLLER, num_envs)
     loop = ClosedLoop(simulator, controller, source, ticks_per_decision=DECISION_TICKS)

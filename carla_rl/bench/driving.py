@@ -53,7 +53,7 @@ def episodes(networks: Networks, vehicles: int = VEHICLES) -> tuple[Episode, ...
     """The routes that are driven, with so many vehicles and no scripted actors."""
     suite = load_suite(SUITE, networks, TOWN)
     plain = [scenario.model_copy(update={"traffic": Traffic(vehicles=vehicles), "actors": ()}) for scenario in suite.scenarios]
-    return make_episodes(replace(suite, scenarios=tuple(plain)), lambda _: ())
+    return make_episodes(replace(suite, scenarios=tuple(plain)), networks, lambda _: ())
 
 
 class Worlds:

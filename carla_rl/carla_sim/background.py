@@ -68,7 +68,7 @@ class Background:
         rows = np.zeros(len(bodies), ACTOR)
         for name in ("seed", "draws"):
             rows[name] = actors[name][self._slots]
-        for name in ("entry", "stop_done", "hit_tick", "stuck_tick"):
+        for name in ("entry", "stop_done", "stuck_tick"):
             rows[name] = -1
         rows["id"] = int(world["next_id"]) + np.arange(len(rows))
         rows["half_length"], rows["half_width"], rows["kind"] = bodies.T
@@ -115,7 +115,7 @@ class Background:
         row = actors[self._slots[number]]
         row["x"], row["y"], row["z"], row["yaw"] = place
         row["kind"], row["speed"], row["still_ticks"], row["lateral"], row["brake_until"] = ObjectKind.VEHICLE, 0.0, 0, 0.0, 0
-        row["id"], row["hit_tick"] = world["next_id"], -1
+        row["id"] = world["next_id"]
         world["next_id"] += 1
         return [(float(number), *place.tolist())]
 

@@ -118,7 +118,6 @@ class Env:
         prepare(loaded.town, fleet.routes.points, fleet.routes.marks, fleet.worlds, env)
         world, traffic = fleet.worlds.world[env], episode.scenario.traffic
         self._strangers[:], self._known = np.zeros((), ACTOR), {}
-        self._strangers["hit_tick"] = -1
         vehicles, models = self._background.begin(episode.seed, self._spawn_points, world, traffic.vehicles)
         self._shown.begin(fleet.scripts_of(env).models)
         self._lights.begin()

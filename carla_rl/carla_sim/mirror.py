@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from carla_rl.carla_sim.messages import HIT_BACKGROUND, HIT_PUPPET
 from carla_rl.world.compiled import kernel, rule
-from carla_rl.world.contact import count, take_back, touches
+from carla_rl.world.contact import count, forget_hit, take_back, touches
 from carla_rl.world.following import SLOW_MPS
 from carla_rl.world.judging import account, judge, locate
 from carla_rl.world.opening import put_ego
@@ -109,6 +109,7 @@ def after(
     """Judge a tick. `old` (3,): x, y and speed of the ego before it; `hits` (K, 2): whose and which row touched the ego."""
     world, actors, events, counts = worlds.world[env], worlds.actors[env], worlds.events[env], worlds.counts[env]
     world.tick += 1
+    forget_hit(world)
     speed = max(old[2], world.speed)
     for number in range(len(hits)):
         row = hits[number, 1]

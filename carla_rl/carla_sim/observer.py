@@ -128,7 +128,7 @@ class Observer:
             ("id", "kind", "x", "y", "z", "yaw", "speed", "half_length", "half_width"), zip(*found, strict=True), strict=False
         ):
             rows[name] = values
-        for name in ("entry", "stop_done", "hit_tick", "stuck_tick"):
+        for name in ("entry", "stop_done", "stuck_tick"):
             rows[name] = -1
         rows["role"] = np.where(rows["kind"] == ObjectKind.PEDESTRIAN, Role.WALKER, Role.TRAFFIC)
         return rows

@@ -52,7 +52,7 @@ def rehearse(request: EvaluationRequest, carla: CarlaOptions, num_envs: int, *, 
                 unsupported, running = simulator.unsupported, simulator.info
                 addresses = chosen.running or (f"127.0.0.1:{DEFAULT_PORT}",)
                 servers = [f"{address} runs: {simulator.info.description}, {simulator.info.version}" for address in addresses]
-    episodes = make_episodes(suite, unsupported, repetitions=request.repetitions, skip_unsupported=request.skip_unsupported)
+    episodes = make_episodes(suite, networks, unsupported, repetitions=request.repetitions, skip_unsupported=request.skip_unsupported)
     missing: Sequence[Episode] = episodes
     if resumed:
         resumed.check_unstarted(suite_record(suite), policy_record(policy, agent.checkpoint), episodes, running)

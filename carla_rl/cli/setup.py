@@ -94,7 +94,7 @@ def make_bank(
     else:
         world = make_simulator(simulator, num_envs if idle_envs else min(num_envs, count), needs, networks, threads)
     try:
-        episodes = make_episodes(loaded, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
+        episodes = make_episodes(loaded, networks, world.unsupported, repetitions=repetitions, skip_unsupported=skip_unsupported)
         compile_first(simulator)
     except BaseException:
         world.close()

@@ -54,7 +54,7 @@ class Batch:
         self._config = config
         self.num_envs = num_envs
         self.simulator = make_simulator("toy", num_envs, config.needs, networks, config.threads)
-        episodes = make_episodes(suite, self.simulator.unsupported, skip_unsupported=config.skip_unsupported)
+        episodes = make_episodes(suite, networks, self.simulator.unsupported, skip_unsupported=config.skip_unsupported)
         self.draws = Draws(suite, episodes, config, num_envs)
         self.driving = make_driving(config, num_envs)
         self.view = View(config)

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from carla_rl.errors import UsageError
+from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.route import Route
 from carla_rl.scenario import places
+from carla_rl.scenario.casting import cast
 from carla_rl.scenario.model import Episode, Scenario
 from carla_rl.scenario.suite import Suite
 
 
 def make_episodes(
     suite: Suite,
+    networks: Callable[[str], RoadNetwork],
     unsupported: Callable[[Episode], tuple[str, ...]],
     *,
     repetitions: int = 1,
@@ -21,12 +24,14 @@ def make_episodes(
 
     Args:
         suite: what is to be driven.
+        networks: the map of a town, by its name.
         unsupported: the scripted scenario types of an episode that cannot be played, e.g. `Simulator.unsupported`.
         repetitions: drives of each scenario, at least 1.
         skip_unsupported: leave scripted actors out that cannot be played, their names in `Episode.skipped`, instead of refusing.
 
     Raises:
-        UsageError: a trigger off its route, or a scenario type that cannot be played.
+        UsageError: a route too short to drive, a trigger off its route, a scenario type that cannot be played, or one that has no
+            meaning at its place.
     """
     if repetitions < 1:
         raise UsageError(f"repetitions is {repetitions}; write 1 or more")
@@ -34,11 +39,16 @@ def make_episodes(
         _playable(_episode(scenario, route, suite), suite, unsupported, skip_unsupported)
         for scenario, route in zip(suite.scenarios, suite.routes, strict=True)
     ]
+    for episode in first:
+        # what is wrong with a script is found before anything is driven
+        cast(networks(episode.scenario.town), episode.route, episode.scenario, episode.skipped)
     return tuple(replace(episode, repetition=number) for episode in first for number in range(repetitions))
 
 
 def _episode(scenario: Scenario, route: Route, suite: Suite) -> Episode:
     where = f"{suite.source}: scenario {scenario.scenario_id}"
+    if route.length < places.LEAST_ROUTE_M:
+        raise UsageError(f"{where}: its route is {route.length:.2f} m long; {places.LEAST_ROUTE_M:g} m is the least that can be driven")
     for actor in scenario.actors:
         if not places.on_route(route, actor.x, actor.y, actor.yaw):
             raise UsageError(

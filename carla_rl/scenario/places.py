@@ -13,6 +13,10 @@ TRIGGER_DISTANCE_M = 4.0
 ours: one lane (3.5 m) beside is still on the route. Three triggers of Longest6 in Town04 need it."""
 TRIGGER_ANGLE = math.radians(10.0)
 """and points at most so far from its heading, rad (as in the CARLA leaderboard)."""
+SAME_PASS_M = 1.0
+"""Where a route passes a trigger more than once, a pass that is no farther from it than the nearest and this is as near."""
+LEAST_ROUTE_M = 1.0
+"""An episode needs so much route ahead of its start."""
 CLEAR_BEHIND_M = 30.0
 """No strewn trigger so near the start of a route: the ego gets up to speed first."""
 CLEAR_AHEAD_M = 40.0
@@ -53,6 +57,8 @@ def on_route(route: Route, x: float, y: float, yaw: float) -> bool:
 def place_of(route: Route, x: float, y: float, yaw: float) -> float:
     """Where on its route a trigger lies, m along it: the nearest of the points whose heading is within TRIGGER_ANGLE.
 
+    On a route that passes it more than once it is the first pass (ScenarioRunner's `ScenarioTriggerer` goes along the route, too).
+
     Raises:
         ValueError: the route never runs that way.
     """
@@ -60,7 +66,9 @@ def place_of(route: Route, x: float, y: float, yaw: float) -> float:
     if not len(along):
         raise ValueError(f"the route nowhere has the heading {yaw:.2f} of the trigger at ({x:.1f}, {y:.1f})")
     distance, share = _nearest(route, x, y)
-    at = along[distance[along].argmin()]
+    near = along[distance[along] <= distance[along].min() + SAME_PASS_M]
+    passes = np.split(near, np.flatnonzero(np.diff(near) > 1) + 1)
+    at = passes[0][distance[passes[0]].argmin()]
     return float(route.s[at] + share[at] * (route.s[at + 1] - route.s[at]))
 
 

@@ -144,7 +144,8 @@ class TrainingSampler:
         if triggers and unit("trigger", self._seed, n) < self._curriculum.trigger_share:
             near, far = APPROACH_M
             return max(triggers[whole("which trigger", self._seed, n) % len(triggers)] - near - place * (far - near), 0.0)
-        return place * MID_ROUTE_SHARE * self._episodes[index].route.length
+        length = self._episodes[index].route.length
+        return min(place * MID_ROUTE_SHARE * length, length - places.LEAST_ROUTE_M)
 
     def _index(self, n: int) -> int:
         """The scenario of the n-th draw."""

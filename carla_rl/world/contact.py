@@ -20,7 +20,8 @@ CLEAR_TICKS = 100
 """5 s."""
 SAME_TICKS = int(5.0 / TICK_S)
 SAME_M = 5.0
-"""CollisionTest: a touch of the same actor within 5 s or 5 m of the one counted is the same collision."""
+"""CollisionTest: a touch of the actor of the last counted one within 5 s of it, or of anybody before the ego has gone 5 m away from where
+that was, is the same collision."""
 TICK_WAY_M = 6.0
 """What the ego and an actor go together in a tick at most: 120 m/s."""
 STILL_MPS = 0.1
@@ -70,15 +71,23 @@ def touches(world: Record, me: Record, x: float, y: float, yaw: float) -> bool:
     return bool(boxes_overlap(world.x, world.y, world.yaw, world.half_length, world.half_width, x, y, yaw, me.half_length, me.half_width))
 
 
+@inline_rule
+def forget_hit(world: Record) -> None:
+    """Once a tick: the actor of the last counted collision is a new one after SAME_TICKS, its place once the ego has left it."""
+    if world.hit_near and math.hypot(world.x - world.hit_x, world.y - world.hit_y) > SAME_M:
+        world.hit_near = False
+    if world.hit_id >= 0 and world.tick - world.hit_tick > SAME_TICKS:
+        world.hit_id = -1
+
+
 @rule
 def count(world: Record, me: Record, ego_speed: float, events: Record, counts: Record) -> None:
     """Record a touch as a collision unless it belongs to an earlier one or the ego stood (`ego_speed` m/s before the contact)."""
     if ego_speed < STILL_MPS:
         return
-    away = math.hypot(world.x - me.hit_x, world.y - me.hit_y)
-    if me.hit_tick >= 0 and (world.tick - me.hit_tick <= SAME_TICKS or away <= SAME_M):
+    if me.id == world.hit_id or world.hit_near:
         return
-    me.hit_tick, me.hit_x, me.hit_y = world.tick, world.x, world.y
+    world.hit_id, world.hit_tick, world.hit_x, world.hit_y, world.hit_near = me.id, world.tick, world.x, world.y, True
     kind = COLLISION_VEHICLE
     if me.kind == PEDESTRIAN:
         kind = COLLISION_PEDESTRIAN
@@ -92,6 +101,7 @@ def count(world: Record, me: Record, ego_speed: float, events: Record, counts: R
 @inline_rule
 def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: float, events: Record, counts: Record) -> None:
     """Find what touches the ego after all have moved, count it, and take back the moves that led there."""
+    forget_hit(world)
     if not world.may_touch:
         return
     ego_speed = world.speed

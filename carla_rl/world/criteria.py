@@ -158,15 +158,20 @@ def is_late(points: Record, world: Record) -> bool:
 
 @inline_rule
 def keep_pace(world: Record, actors: Record, events: Record, counts: Record) -> None:
-    """MinimumSpeedRouteTest: at each quarter of the route, the ego's mean speed as a share of the traffic's; an event below 1."""
+    """MinimumSpeedRouteTest: at each quarter of the route, the ego's mean speed as a share of the traffic's; an event below 1.
+
+    Means over the ticks in which there is traffic, of it the mean of each tick.
+    """
     if not world.min_speed:
         return
-    world.speed_sum += world.speed
-    world.speed_ticks += 1
+    there, speeds = 0, 0.0
     for k in range(world.vehicles):
         if actors[k].kind != 0:
-            world.traffic_sum += actors[k].speed
-            world.traffic_count += 1
+            there += 1
+            speeds += actors[k].speed
+    if there > 0:
+        world.speed_sum += world.speed
+        world.traffic_sum += speeds / there
     if world.completion * QUARTERS >= world.quarter + 1 and world.quarter < QUARTERS:
         close_quarter(world, events, counts)
 
@@ -174,9 +179,16 @@ def keep_pace(world: Record, actors: Record, events: Record, counts: Record) -> 
 @rule
 def close_quarter(world: Record, events: Record, counts: Record) -> None:
     """Judge the quarter of the route that ends here and begin the next."""
-    if world.traffic_count > 0 and world.traffic_sum > 0.0 and world.speed_ticks > 0:
-        share = (world.speed_sum / world.speed_ticks) / (world.traffic_sum / world.traffic_count)
+    if world.traffic_sum > 0.0:
+        share = world.speed_sum / world.traffic_sum
         if share < 1.0:
             record(world, events, counts, MIN_SPEED, NOBODY, share)
     world.quarter += 1
-    world.speed_sum, world.traffic_sum, world.speed_ticks, world.traffic_count = 0.0, 0.0, 0, 0
+    world.speed_sum, world.traffic_sum = 0.0, 0.0
+
+
+@inline_rule
+def close_pace(world: Record, events: Record, counts: Record) -> None:
+    """At an ending: judge the last quarter, too, where LAST_QUARTER_SHARE of the route was driven."""
+    if world.min_speed and world.quarter == QUARTERS - 1 and world.completion > LAST_QUARTER_SHARE:
+        close_quarter(world, events, counts)

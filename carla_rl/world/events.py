@@ -2,19 +2,25 @@
 
 import numpy as np
 
-from carla_rl.types import Event, Infraction
+from carla_rl.types import MAX_EVENTS, RARE_EVENTS, Event, Infraction
 from carla_rl.world.compiled import inline_rule, rule
-from carla_rl.world.state import MAX_EVENTS, Record, Worlds
+from carla_rl.world.state import Record, Worlds
 
+COLLISION_PEDESTRIAN = int(Infraction.COLLISION_PEDESTRIAN)
+COLLISION_VEHICLE = int(Infraction.COLLISION_VEHICLE)
+COLLISION_STATIC = int(Infraction.COLLISION_STATIC)
+RED_LIGHT = int(Infraction.RED_LIGHT)
+STOP_SIGN = int(Infraction.STOP_SIGN)
 NOBODY = np.int64(-1)
 """The `other` of an infraction that concerns no actor. Like the kinds of a fixed type, so that `record` is compiled once."""
 
 
 @rule
 def record(world: Record, events: Record, counts: Record, kind: np.int64, other: int | np.int64, value: float) -> None:
-    """Count an infraction of the ego here and now, and keep it while there is room."""
+    """Count an infraction of the ego here and now, and keep it while there is room; RARE_EVENTS rows are for the kinds that are rare."""
     counts[kind] += 1
-    if world.events < MAX_EVENTS:
+    often = kind in (COLLISION_PEDESTRIAN, COLLISION_VEHICLE, COLLISION_STATIC, RED_LIGHT, STOP_SIGN)
+    if world.events < (MAX_EVENTS - RARE_EVENTS if often else MAX_EVENTS):
         event = events[world.events]
         event.kind, event.other, event.tick = kind, other, world.tick
         event.x, event.y, event.value = world.x, world.y, value

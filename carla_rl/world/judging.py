@@ -59,5 +59,7 @@ def judge(town: Town, points: Record, world: Record, actors: Record, events: Rec
     if criteria.is_late(points, world) and ending == NONE:
         record(world, events, counts, criteria.ROUTE_TIMEOUT, NOBODY, 0.0)
         ending = TIMEOUT
+    if ending != NONE:
+        criteria.close_pace(world, events, counts)
     world.ending = ending
     world.driving = ending == NONE

@@ -5,15 +5,13 @@ from numpy.typing import NDArray
 
 from carla_rl.errors import UsageError
 from carla_rl.scenario.model import Episode
+from carla_rl.scenario.places import LEAST_ROUTE_M
 from carla_rl.types import TICK_S
 from carla_rl.world.compiled import rule
 from carla_rl.world.criteria import BASE_LIMIT_S
 from carla_rl.world.routes import Slice
 from carla_rl.world.scripted import Compiled
 from carla_rl.world.state import WORLD, Record
-
-LEAST_ROUTE_M = 1.0
-"""An episode needs so much route ahead of its start."""
 
 
 def check_start(episode: Episode) -> None:
@@ -73,7 +71,7 @@ def write(worlds: NDArray[np.void], env: int, episode: Episode, place: Slice, sc
 def _blank() -> dict[str, object]:
     """A WORLD in which nothing is known yet, by field in the order of WORLD."""
     world = dict(zip(WORLD.names or (), np.zeros((), WORLD).item(), strict=True))
-    for name in ("lane", "approach", "judged_lane", "red_light", "entry", "lights_junction", "shut_junction", "outside_event"):
+    for name in ("lane", "approach", "judged_lane", "red_light", "hit_id", "entry", "lights_junction", "shut_junction", "outside_event"):
         world[name] = -1
     world["limit_s"] = BASE_LIMIT_S
     return world

@@ -40,7 +40,7 @@ def fresh(world: Record, me: Record) -> None:
     world.next_id += 1
     me.entry, me.entry_m, me.held, me.stop_done, me.still_ticks = -1, 0.0, False, -1, 0
     me.acceleration, me.brake_until = 0.0, 0
-    me.hit_tick, me.stuck_tick = -1, -1
+    me.stuck_tick = -1
 
 
 @rule

@@ -11,15 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from carla_rl.types import Infraction
+from carla_rl.types import MAX_EVENTS, Infraction
 
 Record = Any
 """A row of one of the arrays below inside a kernel: fields are attributes, and writing one writes the array."""
 
 LINE_BYTES = 64
 """Of a cache."""
-MAX_EVENTS = 64
-"""Infractions of an episode that are kept with time and place; beyond them only the counts grow."""
+
+
+def _in_lines(fields: list[tuple[str, str]]) -> np.dtype[Any]:
+    """A record of these fields that fills whole lines of a cache."""
+    kind = np.dtype(fields, align=True)
+    names, size = kind.names or (), -(-kind.itemsize // LINE_BYTES) * LINE_BYTES
+    places = {"names": names, "formats": [kind[name] for name in names], "offsets": [kind.fields[name][1] for name in names]}  # type: ignore[index]
+    whole: np.dtype[Any] = np.dtype({**places, "itemsize": size}, align=True)  # type: ignore[call-overload]
+    return whole
 
 
 class Role(IntEnum):
@@ -99,11 +106,14 @@ WORLD = np.dtype(
         ("limit_point", "i8"),
         ("limit_s", "f8"),  # the route's time limit so far
         ("red_light", "i8"),  # the last signal run
+        ("hit_id", "i8"),  # whom the last counted collision was with, for 5 s; -1: nobody
+        ("hit_tick", "i8"),  # when it was,
+        ("hit_x", "f8"),  # where the ego was then, and `hit_y`
+        ("hit_y", "f8"),
+        ("hit_near", "?"),  # and whether it has not left that place since
         ("stop_done", "?"),  # no stop is owed (any more) at the end of the approach
         ("speed_sum", "f8"),  # minimum speed: sums over the current quarter of the route
         ("traffic_sum", "f8"),
-        ("traffic_count", "i8"),
-        ("speed_ticks", "i8"),
         ("quarter", "i8"),
         # rules
         ("fixed_limit_s", "f8"),  # 0: the leaderboard's advance
@@ -136,7 +146,7 @@ WORLD = np.dtype(
     align=True,
 )
 
-ACTOR = np.dtype(
+ACTOR = _in_lines(
     [
         # where it is: all that others look at
         ("kind", "i4"),  # an `ObjectKind`, 0 where the slot is empty
@@ -172,8 +182,6 @@ ACTOR = np.dtype(
         ("brake_until", "i4"),  # tick: brakes hard until then
         ("draws", "i4"),  # of the stream `seed` so far
         ("mode_tick", "i4"),  # when a pedestrian's mode began
-        # the last counted collision with the ego
-        ("hit_x", "f8"),  # where the ego was then, and `hit_y`
         # near the ego: where it was a tick ago, to take a move back
         ("old_x", "f8"),
         ("old_y", "f8"),
@@ -182,10 +190,7 @@ ACTOR = np.dtype(
         ("old_lateral", "f8"),
         ("old_lane", "i4"),
         ("old_sample", "i4"),
-        ("hit_y", "f8"),
-        ("hit_tick", "i8"),  # of the last counted collision, -1: none
-    ],
-    align=True,
+    ]
 )
 """256 bytes, 4 lines of a cache: what all look at, what every tick moves, what is decided with now and then, what is seldom needed."""
 

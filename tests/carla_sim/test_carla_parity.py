@@ -35,7 +35,7 @@ DURATION_S = 0.15
 
 def episodes(networks: Networks) -> list[Episode]:
     suite = load_suite("scripted", networks)
-    chosen = [episode for episode in make_episodes(suite, lambda episode: ()) if episode.scenario.scenario_id in TYPES]
+    chosen = [episode for episode in make_episodes(suite, networks, lambda episode: ()) if episode.scenario.scenario_id in TYPES]
     empty = Traffic(vehicles=0, pedestrians=0)
     return [replace(one, scenario=one.scenario.model_copy(update={"traffic": empty})) for one in chosen]
 

@@ -175,7 +175,7 @@ def test_waypoints_drive_as_the_loop_drives_them() -> None:
     """The expert's plans through the environment give the very score that `carla-rl evaluate` gives."""
     networks, expert = Networks(), Expert()
     simulator = make_simulator("toy", 1, expert.needs, networks)
-    episodes = make_episodes(load_suite("quick-eval", networks, "0"), simulator.unsupported)
+    episodes = make_episodes(load_suite("quick-eval", networks, "0"), networks, simulator.unsupported)
     from carla_rl.build import make_controller
 
     (expected,) = drive(Parts(simulator, expert, make_controller("default", 1), Expert(), 4), episodes)

@@ -1,5 +1,6 @@
 import functools
 import math
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from carla_rl.carla_sim.opendrive import compile_opendrive
 from carla_rl.errors import UsageError
 from carla_rl.roads.network import RoadNetwork
+from carla_rl.roads.route import Route
 from carla_rl.roads.tracing import trace
 from carla_rl.scenario.episodes import make_episodes
 from carla_rl.scenario.model import Episode, Scenario, ScriptedActor
@@ -35,7 +37,7 @@ def plays_no_crossing(episode: Episode) -> tuple[str, ...]:
 
 
 def test_each_repetition_is_an_episode_with_a_seed_of_its_own() -> None:
-    episodes = make_episodes(suite_of(CROSSING, BRAKE), plays_all, repetitions=3)
+    episodes = make_episodes(suite_of(CROSSING, BRAKE), networks, plays_all, repetitions=3)
     assert [episode.episode_id for episode in episodes] == ["s#0", "s#1", "s#2"]
     assert len({episode.seed for episode in episodes}) == 3
     assert all(episode.start_m == 0.0 and episode.skipped == () for episode in episodes)
@@ -46,29 +48,50 @@ def test_each_repetition_is_an_episode_with_a_seed_of_its_own() -> None:
 
 def test_what_cannot_be_played_is_refused() -> None:
     with pytest.raises(UsageError) as failure:
-        make_episodes(suite_of(CROSSING, BRAKE), plays_no_crossing)
+        make_episodes(suite_of(CROSSING, BRAKE), networks, plays_no_crossing)
     for part in ("mine.toml", "scenario s", "DynamicObjectCrossing", "--skip-unsupported"):
         assert part in str(failure.value)
     assert "HardBreakRoute" not in str(failure.value)
 
 
 def test_or_left_out_and_listed() -> None:
-    (episode,) = make_episodes(suite_of(CROSSING, BRAKE), plays_no_crossing, skip_unsupported=True)
+    (episode,) = make_episodes(suite_of(CROSSING, BRAKE), networks, plays_no_crossing, skip_unsupported=True)
     assert episode.skipped == ("steps out",)
     assert episode.scenario.actors == (BRAKE,)
-    (untouched,) = make_episodes(suite_of(BRAKE), plays_no_crossing, skip_unsupported=True)
+    (untouched,) = make_episodes(suite_of(BRAKE), networks, plays_no_crossing, skip_unsupported=True)
     assert (untouched.skipped, untouched.scenario.actors) == ((), (BRAKE,))
 
 
 @pytest.mark.parametrize(("x", "y", "yaw"), [(60.0, 93.0, 0.0), (60.0, 88.2, math.pi), (60.0, 88.2, 0.2), (5.0, 88.2, 0.0)])
 def test_a_trigger_off_the_route_is_refused(x: float, y: float, yaw: float) -> None:
     with pytest.raises(UsageError, match=r"mine\.toml: scenario s: the trigger of T at .* is not on the route"):
-        make_episodes(suite_of(ScriptedActor(type="T", x=x, y=y, yaw=yaw)), plays_all)
+        make_episodes(suite_of(ScriptedActor(type="T", x=x, y=y, yaw=yaw)), networks, plays_all)
+
+
+@pytest.mark.parametrize(
+    ("actor", "told"),
+    [
+        (ScriptedActor(type="T", x=60.0, y=88.2), "no script is known for T"),
+        (ScriptedActor(type="VehicleOpensDoorTwoWays", x=60.0, y=88.2, parameters={"direction": "up"}), "direction must be one of"),
+        (ScriptedActor(type="YieldToEmergencyVehicle", x=60.0, y=88.2, parameters={"distance": "far"}), "distance must be a number"),
+    ],
+)
+def test_a_script_that_cannot_be_played_is_found_before_anything_is_driven(actor: ScriptedActor, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        make_episodes(suite_of(actor), networks, plays_all)
+
+
+def test_a_route_too_short_to_drive_is_refused() -> None:
+    suite = suite_of()
+    route = suite.routes[0]
+    short = Route(route.town, *(getattr(route, item.name)[:2] for item in fields(route) if item.name != "town"))
+    with pytest.raises(UsageError, match=r"mine\.toml: scenario s: its route is 0\.\d\d m long; 1 m is the least"):
+        make_episodes(replace(suite, routes=(replace(short, s=0.5 * short.s),)), networks, plays_all)
 
 
 def test_repetitions_start_at_one() -> None:
     with pytest.raises(UsageError, match="repetitions is 0"):
-        make_episodes(suite_of(), plays_all, repetitions=0)
+        make_episodes(suite_of(), networks, plays_all, repetitions=0)
 
 
 @functools.cache
@@ -83,7 +106,7 @@ def carla_town(name: str) -> RoadNetwork:
 def test_longest6_on_the_real_maps(dialect: str, towns: str, routes: int, actors: int, omitted: int) -> None:
     pytest.importorskip("carla", reason="the carla wheel is not installed")
     suite = load_suite(SHARED / f"routes/longest6_{dialect}.xml", carla_town, towns)
-    episodes = make_episodes(suite, plays_all)
+    episodes = make_episodes(suite, carla_town, plays_all)
     assert len(episodes) == routes
     assert all(600 < episode.route.length < 4000 for episode in episodes)
     assert sum(len(episode.scenario.actors) for episode in episodes) == actors

@@ -53,6 +53,19 @@ def test_a_trigger_lies_within_four_metres_and_ten_degrees(x: float, y: float, d
     assert places.on_route(CORNER, x, y, math.radians(degrees)) is expected
 
 
+def test_a_trigger_lies_on_the_first_pass_in_its_direction() -> None:
+    """100 m east, round a block to the south, and east along the same street again; a street that crosses it goes north."""
+    block = [(100.0, -50.0), (-20.0, -50.0), (-20.0, 0.3), (0.0, 0.3), (60.0, 0.3), (60.0, -60.0), (60.2, -60.0), (60.2, 60.0)]
+    twice = route_of([(0.0, 0.0), (50.0, 0.0), (100.0, 0.0), *block])
+    # nearer to the second pass by 0.2 m
+    assert places.place_of(twice, 30.0, 0.25, 0.0) == pytest.approx(30.0)
+    assert places.place_of(twice, 30.0, 2.0, 0.0) == pytest.approx(30.0)
+    # on the way north the route is where it was on its way east, too
+    assert places.place_of(twice, 60.2, 0.1, math.pi / 2) > 400.0
+    with pytest.raises(ValueError, match="nowhere has the heading"):
+        places.place_of(twice, 30.0, 0.0, math.radians(135.0))
+
+
 def test_distance_is_to_the_line_and_not_to_its_points() -> None:
     coarse = route_of([(0, 0), (100, 0)])
     assert places.distance_to(coarse, 50.0, 3.0) == 3.0

@@ -39,6 +39,15 @@ def test_draws_are_uniform_and_every_drive_is_new() -> None:
     assert {item.skipped for item in drawn} == {("gone",)}
 
 
+def test_a_start_leaves_a_metre_of_a_short_route() -> None:
+    line = np.linspace(0.0, 4.0, 5)
+    short = replace(
+        ROUTE, x=line, y=0 * line, z=0 * line, yaw=0 * line, s=line, lane=np.zeros(5, np.int32), half_width=line + 1, speed_limit=line + 1
+    )
+    sampler = TrainingSampler([replace(EPISODES[0], route=short)], seed=0, mid_route=1.0)
+    assert max(sampler.next().start_m for _ in range(200)) == 3.0
+
+
 def test_mid_route_starts() -> None:
     sampler = TrainingSampler(EPISODES, seed=0, mid_route=0.7)
     starts = np.array([sampler.next().start_m for _ in range(2000)])

@@ -99,11 +99,41 @@ def test_the_same_actor_counts_again_after_five_seconds_and_five_metres() -> Non
         put_ego(again, x - 2.5, speed=8.0)
         row = put_vehicle(again, 0, lane=0, s=x + 4.95)
         row["brake_until"] = 10**6
-        row["hit_tick"], row["hit_x"], row["hit_y"] = first.tick, first.x, first.y
         for _ in range(12):
             step = again.step(pedals())
         counts.append(vehicle_collisions(step))
     assert counts == [1, 1, 2]
+
+
+@pytest.mark.parametrize("places", [((60.0, 0.9), (60.0, -0.9)), ((60.0, 0.0), (63.0, 0.0))], ids=["abreast", "one behind the other"])
+def test_whoever_is_hit_within_five_metres_of_a_collision_belongs_to_it(places: tuple[tuple[float, float], ...]) -> None:
+    """As in CollisionTest, which remembers one place, not one for each actor: two motorbikes, 2.2 m long and 0.8 m wide."""
+    toy = started(STRAIGHT, episode(LINE, traffic=Traffic(vehicles=2)))
+    put_ego(toy, 50.0, speed=8.0)
+    for slot, (s, aside) in enumerate(places):
+        row = put_vehicle(toy, slot, lane=0, s=s, half_length=1.1)
+        row["half_width"], row["y"], row["lateral"], row["brake_until"] = 0.4, aside, aside, 10**6
+    for _ in range(400):
+        step = toy.step(pedals(throttle=0.5))
+        if step.ego.x[0] > 60.0:
+            break
+    assert step.ego.x[0] > 60.0
+    assert vehicle_collisions(step) == 1
+
+
+def test_a_place_that_the_ego_has_left_counts_again() -> None:
+    toy = started(STRAIGHT, episode(LINE, traffic=Traffic(vehicles=2)))
+    counts = []
+    for slot, x in ((0, 50.0), (1, 60.0), (0, 50.0), (0, 50.0)):
+        for other in range(2):
+            put_vehicle(toy, other, lane=1, s=10.0)
+        put_ego(toy, x, speed=8.0)
+        put_vehicle(toy, slot, lane=0, s=x + 5.2)["brake_until"] = 10**6
+        for _ in range(4):
+            step = toy.step(pedals())
+        counts.append(vehicle_collisions(step))
+    # somewhere else and somebody else; back again: the last one was somebody else; on the spot: the same
+    assert counts == [1, 2, 3, 3]
 
 
 @pytest.mark.parametrize(

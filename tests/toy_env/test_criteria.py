@@ -6,7 +6,7 @@ from small_roads import ALL, LIMIT, Lane, build, crossing, episode, pedals, put_
 
 from carla_rl.roads.network import LaneKind, Right
 from carla_rl.scenario.model import Rules, Traffic
-from carla_rl.types import Ending, Infraction, Step
+from carla_rl.types import MAX_EVENTS, RARE_EVENTS, Ending, Infraction, Step
 from toy_env.simulator import ToySimulator
 
 STRAIGHT = straight()
@@ -250,6 +250,38 @@ def test_minimum_speed_is_judged_by_quarters_against_the_traffic() -> None:
     assert shares == pytest.approx([0.5] * 4, abs=0.01)
 
 
+@pytest.mark.parametrize(("stops_at", "quarters"), [(189.0, 3), (193.0, 4)])
+def test_the_last_quarter_counts_where_95_percent_were_driven(stops_at: float, quarters: int) -> None:
+    rules = Rules(min_speed=True, blocked_after_s=1.0)
+    toy = started(STRAIGHT, episode(LINE, rules=rules, traffic=Traffic(vehicles=1)))
+    put_ego(toy, 0.0, speed=5.0)
+    for _ in range(1050):
+        x = float(toy._worlds.world["x"][0])
+        put_vehicle(toy, 0, lane=1, s=550.0 - x, speed=10.0)
+        if x > stops_at:
+            put_ego(toy, x)
+        step = toy.step(pedals(brake=1.0)) if x > stops_at else roll(toy, 1)
+        if step.ending[0]:
+            break
+    assert step.ending[0] == Ending.VEHICLE_BLOCKED
+    assert count(step, Infraction.MIN_SPEED) == quarters
+
+
+def test_the_pace_of_the_traffic_is_the_mean_of_its_means() -> None:
+    """Half of the quarter one car at 10 m/s, then it and three that stand: 10 and 2.5 m/s, 6.25 on the mean; the ego has 5."""
+    toy = started(STRAIGHT, episode(LINE, rules=Rules(min_speed=True), traffic=Traffic(vehicles=4)))
+    put_ego(toy, 0.0, speed=5.0)
+    while not toy.events(0):
+        x = float(toy._worlds.world["x"][0])
+        toy._worlds.world["vehicles"] = 1 if x < 25.0 else 4
+        for slot in range(4):
+            put_vehicle(toy, slot, lane=1, s=550.0 - x - 20.0 * slot, speed=0.0 if slot else 10.0)
+        roll(toy, 1)
+        assert toy._worlds.world["x"][0] < 60.0
+    (event,) = toy.events(0)
+    assert (event.kind, event.value) == (Infraction.MIN_SPEED, pytest.approx(5.0 / 6.25, abs=0.02))
+
+
 def test_an_infraction_that_the_rules_name_ends_the_episode() -> None:
     rules = Rules(ends_on=(Infraction.OUTSIDE_ROUTE_LANES,))
     toy = started(STRAIGHT, episode(LINE, rules=rules), episode(LINE))
@@ -285,11 +317,17 @@ def test_past_the_destination_the_route_goes_straight_on() -> None:
 
 def test_more_events_than_room_are_still_counted() -> None:
     toy = simulator(STRAIGHT, needs=ALL)
-    toy.reset(np.array([0]), [episode(LINE, traffic=Traffic(vehicles=1))])
-    for k in range(80):
-        put_ego(toy, 10.0 + k, speed=10.0)
-        row = put_vehicle(toy, 0, lane=0, s=14.0 + k)
-        row["old_x"], row["old_y"], row["old_yaw"] = row["x"], row["y"], row["yaw"]
+    drive = episode(LINE, traffic=Traffic(vehicles=1))
+    toy.reset(np.array([0]), [drive])
+    for k in range(110):
+        put_ego(toy, x := 10.0 + 30.0 * (k % 2), speed=10.0)
+        row = put_vehicle(toy, 0, lane=0, s=x + 4.0)
+        row["id"], row["old_x"], row["old_y"], row["old_yaw"] = k, row["x"], row["y"], row["yaw"]
         step = toy.step(pedals())
-    assert count(step, Infraction.COLLISION_VEHICLE) == 80
-    assert len(toy.events(0)) == 64
+    assert count(step, Infraction.COLLISION_VEHICLE) == 110
+    assert len(toy.events(0)) == MAX_EVENTS - RARE_EVENTS == 96
+    # and there is room for what says why it ended
+    put_ego(toy, 100.0, y=40.0)
+    step = toy.step(pedals())
+    assert step.ending[0] == Ending.ROUTE_DEVIATION
+    assert toy.events(0)[-1].kind == Infraction.ROUTE_DEVIATION

@@ -17,7 +17,7 @@ def test_all_types_play_in_any_order_of_envs() -> None:
     suite = load_suite("scripted", networks)
     count = len(suite.scenarios)
     forward, backward = (ToySimulator(count, ALL, networks) for _ in range(2))
-    episodes = make_episodes(suite, forward.unsupported)
+    episodes = make_episodes(suite, networks, forward.unsupported)
     forward.reset(np.arange(count), episodes)
     backward.reset(np.arange(count), episodes[::-1])
     throttle = np.linspace(0.2, 0.5, count)

@@ -274,7 +274,7 @@ class Server:
                 raise UsageError(f"--episode {config.episode} needs --suite: the suite that it is of")
             return {}
         suite = load_suite(config.suite, self._played.simulator.network)
-        episodes = make_episodes(suite, self._played.simulator.unsupported)
+        episodes = make_episodes(suite, self._played.simulator.network, self._played.simulator.unsupported)
         found = {episode.scenario.scenario_id: episode for episode in episodes}
         if config.episode is not None and config.episode not in found:
             raise UsageError(f"--episode {config.episode}: not in the suite {config.suite}; it has {', '.join(found)}")

@@ -7,6 +7,7 @@ import numpy as np
 from carla_rl.errors import UsageError
 from carla_rl.roads.network import RoadNetwork
 from carla_rl.roads.route import Route
+from carla_rl.scenario import places
 from carla_rl.scenario.casting import crossings, driving, junctions, merging, obstacles
 from carla_rl.scenario.casting.stage import Stage
 from carla_rl.scenario.model import Scenario, ScriptedActor
@@ -71,6 +72,10 @@ def _cast(network: RoadNetwork, route: Route, scenario: Scenario, actor: Scripte
         raise UsageError(f"{where}: no script is known for {name_of(actor)} of type {actor.type}; leave it out or choose another type")
     away = np.hypot(route.x - actor.x, route.y - actor.y)
     point = int(np.argmin(away))
+    if places.on_route(route, actor.x, actor.y, actor.yaw):
+        # a route may pass a place twice, once in another direction or for another turn
+        pass_s = places.place_of(route, actor.x, actor.y, actor.yaw)
+        point = int(np.argmin(np.where(np.abs(route.s - pass_s) <= OFF_ROUTE_M, away, np.inf)))
     if away[point] > OFF_ROUTE_M:
         raise UsageError(
             f"{where}: the trigger of {name_of(actor)} at ({actor.x:.1f}, {actor.y:.1f}) is {away[point]:.0f} m"

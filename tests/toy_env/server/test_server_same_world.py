@@ -79,7 +79,7 @@ def check_episodes(client: Any, world: Any) -> None:
     from toy_env.simulator import ToySimulator
 
     simulator = ToySimulator(1, Needs(), Networks(), threads=1)
-    episodes = make_episodes(load_suite("scripted", simulator.network), simulator.unsupported)
+    episodes = make_episodes(load_suite("scripted", simulator.network), simulator.network, simulator.unsupported)
     assert len({actor.type for episode in episodes for actor in episode.scenario.actors}) > 15
     for number, episode in enumerate(episodes):
         world = client.load_world(episode.scenario.scenario_id)
