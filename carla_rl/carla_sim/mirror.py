@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from carla_rl.carla_sim.messages import HIT_BACKGROUND, HIT_PUPPET
 from carla_rl.world.compiled import kernel, rule
-from carla_rl.world.contact import count, forget_hit, take_back, touches
+from carla_rl.world.contact import count, forget_hit, lie, take_back, touches
 from carla_rl.world.following import SLOW_MPS
 from carla_rl.world.judging import account, judge, locate
 from carla_rl.world.opening import put_ego
@@ -55,8 +55,7 @@ def stop_touching(world: Record, actors: Record) -> None:
     for k in range(world.vehicles + world.walkers, world.actors):
         me = actors[k]
         if me.kind != NONE and me.role == SCRIPTED and touches(world, me, me.x, me.y, me.yaw):
-            if me.stuck_tick < 0:
-                me.stuck_tick = world.tick
+            lie(world, me)
             take_back(me)
 
 

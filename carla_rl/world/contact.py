@@ -98,6 +98,28 @@ def count(world: Record, me: Record, ego_speed: float, events: Record, counts: R
     record(world, events, counts, kind, me.id, closing)
 
 
+@rule
+def lie(world: Record, me: Record) -> None:
+    """From now on an actor stands because it has touched the ego, unless it does so already."""
+    if me.stuck_tick < 0:
+        me.stuck_tick = world.lie_tick = world.tick
+
+
+@rule
+def run_in(world: Record, actors: Record, me: Record) -> None:
+    """Who minds nobody, and drives into an actor that lies against the ego, lies there, too."""
+    if world.lie_tick < 0 or world.tick - world.lie_tick > CLEAR_TICKS:
+        return
+    for k in range(world.actors):
+        other = actors[k]
+        lies = other.kind != NONE and other.stuck_tick >= 0 and other.id != me.id
+        if lies and boxes_overlap(
+            other.x, other.y, other.yaw, other.half_length, other.half_width, me.x, me.y, me.yaw, me.half_length, me.half_width
+        ):
+            lie(world, me)
+            me.speed, me.acceleration = 0.0, 0.0
+
+
 @inline_rule
 def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: float, events: Record, counts: Record) -> None:
     """Find what touches the ego after all have moved, count it, and take back the moves that led there."""
@@ -110,8 +132,7 @@ def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: 
         me = actors[k]
         if me.kind != NONE and touches(world, me, me.x, me.y, me.yaw):
             count(world, me, ego_speed, events, counts)
-            if me.stuck_tick < 0:
-                me.stuck_tick = world.tick
+            lie(world, me)
             touched, driven_in = True, driven_in or touches(world, me, me.old_x, me.old_y, me.old_yaw)
     if not touched:
         return
@@ -123,7 +144,7 @@ def collide(world: Record, actors: Record, old_x: float, old_y: float, old_yaw: 
         if me.kind != NONE and touches(world, me, me.x, me.y, me.yaw):
             if me.stuck_tick < 0:
                 count(world, me, ego_speed, events, counts)
-                me.stuck_tick = world.tick
+            lie(world, me)
             take_back(me)
 
 

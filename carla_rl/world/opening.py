@@ -71,7 +71,18 @@ def write(worlds: NDArray[np.void], env: int, episode: Episode, place: Slice, sc
 def _blank() -> dict[str, object]:
     """A WORLD in which nothing is known yet, by field in the order of WORLD."""
     world = dict(zip(WORLD.names or (), np.zeros((), WORLD).item(), strict=True))
-    for name in ("lane", "approach", "judged_lane", "red_light", "hit_id", "entry", "lights_junction", "shut_junction", "outside_event"):
+    for name in (
+        "lane",
+        "approach",
+        "judged_lane",
+        "red_light",
+        "hit_id",
+        "lie_tick",
+        "entry",
+        "lights_junction",
+        "shut_junction",
+        "outside_event",
+    ):
         world[name] = -1
     world["limit_s"] = BASE_LIMIT_S
     return world

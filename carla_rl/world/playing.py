@@ -10,7 +10,7 @@ from carla_rl.scenario.behaviours import arrives_within, crossing_pace, flow_gap
 from carla_rl.scenario.script import Appears, Cue, Law
 from carla_rl.types import TICK_S, Infraction
 from carla_rl.world.compiled import rule
-from carla_rl.world.contact import remember, stands_hit
+from carla_rl.world.contact import remember, run_in, stands_hit
 from carla_rl.world.events import NOBODY, record
 from carla_rl.world.scripted import NOISE, Phase, State
 from carla_rl.world.slots import NONE, draw
@@ -47,7 +47,7 @@ YIELD_TICKS = round(10.0 / TICK_S)
 
 
 @rule
-def set_off(world: Record, me: Record, part: Record) -> None:
+def set_off(world: Record, me: Record, script: Record, part: Record) -> None:
     """Let a part's actor go."""
     part.state, part.since = MOVES, world.tick
     distance, way = part.place_s - world.s - world.half_length, part.meet_s - me.s
@@ -56,7 +56,7 @@ def set_off(world: Record, me: Record, part: Record) -> None:
     elif part.law == KEEPS and part.cue == MEETS:
         part.speed = runner_speed(distance, world.speed, way, part.speed)
         me.speed = part.speed
-    elif part.law == PACED or part.law == KEEPS:
+    elif part.law == PACED or (part.law == KEEPS and not script.touched):
         me.speed = part.speed
     elif part.law == LEADS or part.law == ARRIVES:
         me.speed = min(world.speed, part.speed)
@@ -81,7 +81,7 @@ def cue_comes(world: Record, part: Record, s: float) -> bool:
 
 
 @rule
-def fill(points: Record, world: Record, actors: Record, parts: Record, first: int) -> None:
+def fill(points: Record, world: Record, actors: Record, script: Record, parts: Record, first: int) -> None:
     """Put a flow's vehicles all along its path, from its end to its source, none into a junction."""
     head = parts[first]
     s = points[head.path + head.path_points - 1].s - 1.0
@@ -92,25 +92,25 @@ def fill(points: Record, world: Record, actors: Record, parts: Record, first: in
             if points[head.path + me.sample].lane != 0:
                 me.kind, me.role, part.state = NONE, GONE, AWAY
             else:
-                set_off(world, me, part)
+                set_off(world, me, script, part)
                 head.turn += 1
         s -= flow_gap(head.gap_low, head.gap_high, draw(actors[head.slot]))
     head.turn %= head.members
 
 
 @rule
-def feed(points: Record, world: Record, actors: Record, parts: Record, first: int) -> None:
+def feed(points: Record, world: Record, actors: Record, script: Record, parts: Record, first: int) -> None:
     """Let the next vehicle of a flow begin when the one before it is far enough."""
     head = parts[first]
     if head.filled:
         head.filled = False
-        fill(points, world, actors, parts, first)
+        fill(points, world, actors, script, parts, first)
     following = parts[first + head.turn]
     before = parts[first + (head.turn + head.members - 1) % head.members]
     if following.state != AWAY or (before.state == MOVES and actors[before.slot].s < head.start_s + head.gap):
         return
     if appear(points, world, actors, following, head.start_s, APPEAR_ROOM_M):
-        set_off(world, actors[following.slot], following)
+        set_off(world, actors[following.slot], script, following)
         head.gap = flow_gap(head.gap_low, head.gap_high, draw(actors[following.slot]))
         head.turn = (head.turn + 1) % head.members
 
@@ -136,7 +136,7 @@ def play_part(points: Record, world: Record, actors: Record, script: Record, par
         return
     me = actors[part.slot]
     if part.members > 0 and playing and cue_comes(world, part, part.start_s):
-        feed(points, world, actors, parts, row)
+        feed(points, world, actors, script, parts, row)
     pushes = part.law == KEEPS or row == script.yields
     if playing and pushes and part.members >= 0 and (world.tick - script.begun) % CLEAR_EVERY == 0:
         clear_way(points, world, actors, part)
@@ -155,9 +155,11 @@ def play_part(points: Record, world: Record, actors: Record, script: Record, par
     if me.kind == NONE:
         part.state = AWAY if part.end == AGAIN else DONE
     elif part.state == STANDS and part.law != STAND and playing and cue_comes(world, part, me.s):
-        set_off(world, me, part)
+        set_off(world, me, script, part)
     if part.state == MOVES:
         move(points, world, actors, script, part)
+        if part.law == KEEPS and me.kind != NONE:
+            run_in(world, actors, me)
 
 
 @rule

@@ -110,6 +110,7 @@ WORLD = np.dtype(
         ("hit_tick", "i8"),  # when it was,
         ("hit_x", "f8"),  # where the ego was then, and `hit_y`
         ("hit_y", "f8"),
+        ("lie_tick", "i8"),  # since when the last actor that touched the ego lies there, -1: none has
         ("hit_near", "?"),  # and whether it has not left that place since
         ("stop_done", "?"),  # no stop is owed (any more) at the end of the approach
         ("speed_sum", "f8"),  # minimum speed: sums over the current quarter of the route
