@@ -31,7 +31,7 @@ from carla_rl.metrics.result import EpisodeResult
 from carla_rl.metrics.summary import summarize
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
-from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord, sampling
+from carla_rl.ppo import PPOConfig, ReturnMoments, Trainer, UpdateRecord, sampling
 from carla_rl.records.board import Board
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.lock import sole_writer
@@ -41,6 +41,8 @@ from carla_rl.scenario.sampler import Curriculum, TrainingSampler
 from carla_rl.warm_start import WarmStartConfig
 
 CHECKPOINTS = "checkpoints"
+RETURN_SCALE = "return_scale"
+"""Where a checkpoint's `training` holds `ReturnMoments`."""
 VALIDATION_SIGNS = ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "blocked_share", "ade_mean")
 """What TensorBoard shows of each drive of the validation suite."""
 
@@ -78,6 +80,8 @@ class TrainParts:
     validate: Callable[[Policy], list[EpisodeResult]] | None
     """Drives the validation suite with the mean of the policy; None where there is no such suite."""
     ticks_per_decision: int
+    moments: ReturnMoments | None = None
+    """Of the returns under which the value head learned before; None where it is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,8 @@ class Training:
         loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=ticks, on_lost=self._note_loss, halfway=halfway)
         device = None if config.device == "cpu" else torch.device(config.device)
         trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure, device)
+        if parts.moments is not None and kept is None:
+            trainer.begin_with(parts.moments)
         live = resume.Live(trainer, loop, parts.policy, parts.simulator, parts.controller, self._meter, source)
         if kept is not None:
             kept.bring_back(trainer, parts.policy)
@@ -270,7 +276,7 @@ class Training:
             "decisions": trainer.decisions,
             "config": self._config.model_dump(mode="json"),
         }
-        state = self._parts.policy.state(stats)
+        state = self._parts.policy.state(stats, {RETURN_SCALE: trainer.return_moments.model_dump(mode="json")})
         save_rl(self._path("last.pt"), state)
         if self._best.update == trainer.update:
             save_rl(self._path("best.pt"), state)

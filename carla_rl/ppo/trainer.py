@@ -18,7 +18,7 @@ from carla_rl.ppo.buffer import Batch, RolloutBuffer
 from carla_rl.ppo.collect import Collector, Watch
 from carla_rl.ppo.config import PPOConfig
 from carla_rl.ppo.record import UpdateRecord
-from carla_rl.ppo.scaling import ReturnScale
+from carla_rl.ppo.scaling import ReturnMoments, ReturnScale
 from carla_rl.ppo.tally import UpdateStats
 from carla_rl.ppo.update import PPOUpdate
 from carla_rl.reward import AnyReward
@@ -62,6 +62,16 @@ class Trainer:
         self._learner = PPOUpdate(self._heads, config, torch.Generator().manual_seed(int(order)))
         self._scale = ReturnScale(config.num_envs, config.gamma)
         self._buffer: RolloutBuffer | None = None
+
+    @property
+    def return_moments(self) -> ReturnMoments:
+        """Of the scale in which the value head speaks; see `begin_with`."""
+        return self._scale.moments
+
+    def begin_with(self, moments: ReturnMoments) -> None:
+        """Go on in the scale that the value head learned in another training; left out where returns are not to be scaled."""
+        if self.config.scale_returns:
+            self._scale.begin_with(moments)
 
     def updates(self) -> Iterator[UpdateRecord]:
         """The rest of the training, one record an update; between two of them `state_dict` is consistent.

@@ -113,6 +113,19 @@ def test_state_survives_a_file_without_pickle_and_goes_on_bit_for_bit():
     assert all(torch.equal(a, b) for a, b in zip(heads(whole), heads(resumed), strict=True))
 
 
+def test_heads_that_go_on_elsewhere_keep_the_scale_that_their_values_speak_in():
+    first = small()
+    next(first.updates())
+    moments, second = first.return_moments, small(seed=1)
+    assert moments.count == 64
+    second.begin_with(moments)
+    assert second.return_moments == moments
+    assert next(second.updates()).reward_scale != next(small(seed=1).updates()).reward_scale
+    unscaled = make_trainer(Worlds(8, quadratic, decisions=3), decisions=256, rollout=8, minibatch=16, scale_returns=False)
+    unscaled.begin_with(moments)
+    assert next(unscaled.updates()).reward_scale == 1.0
+
+
 def test_episodes_that_were_dropped_count_for_nothing():
     trainer = small()
     next(trainer.updates())
