@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from carla_rl import resume
 from carla_rl.checkpoint import save_rl
@@ -46,6 +46,8 @@ RETURN_SCALE = "return_scale"
 VALIDATION_SIGNS = ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "blocked_share", "ade_mean")
 """What TensorBoard shows of each drive of the validation suite."""
 
+_SCHEDULED = ("log_std_start", "log_std_end", "log_std_until")
+
 
 class TrainConfig(Config):
     """Everything that a training run is told. A file of it is TOML: a table for each of its parts, and the fields here."""
@@ -67,6 +69,29 @@ class TrainConfig(Config):
         default=20, ge=1, description="updates between two checkpoints: what a kill costs at most; there is one after every validation too"
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the heads, the action noise, the minibatches and the draw of episodes")
+
+    @model_validator(mode="after")
+    def _without_effect(self) -> "TrainConfig":
+        """Refuse what was set and would do nothing. What stands at its default is no wish: `carla-rl settings` prints it, runs keep it."""
+        ppo, sigma = self.ppo, self.delta.sigma
+        if ppo.entropy_coef > 0.0 and sigma == "schedule":
+            raise ValueError(
+                f"ppo.entropy_coef: {ppo.entropy_coef:g} does nothing to a sigma on a schedule; leave it out, or write delta.sigma "
+                "'global' or 'state'"
+            )
+        if sigma != "schedule":
+            for name in _SCHEDULED:
+                if name in ppo.model_fields_set and (found := getattr(ppo, name)) != PPOConfig.model_fields[name].default:
+                    raise ValueError(
+                        f"ppo.{name}: {found:g} does nothing to a learned sigma (delta.sigma {sigma!r}); leave it out and write "
+                        "delta.log_std, or write delta.sigma 'schedule'"
+                    )
+        if self.curriculum.trigger_share > 0.0 and self.mid_route == 0.0:
+            raise ValueError(
+                f"curriculum.trigger_share: {self.curriculum.trigger_share:g} is a share of the mid-route starts, and mid_route is 0; "
+                "leave it out, or write a mid_route above 0"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
