@@ -81,7 +81,7 @@ class RlState:
     """`mean` (D,) and `scale` (D,) of the heads' features."""
     train_stats: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] | None = None
-    """Optimiser, schedules and generators: tensors and plain values, whatever the trainer needs to go on."""
+    """What a later training takes up beside the heads: tensors and plain values; None where nothing was kept."""
     source: str = "memory"
 
 
@@ -253,7 +253,7 @@ def _rl_state(content: dict[str, Any], source: str) -> RlState:
         residual_ratio=_ratio(content, source),
         normaliser=None if content.get("normaliser") is None else _tensors(content, "normaliser", source),
         train_stats=_table(content, "train_stats", source),
-        training=content.get("training"),
+        training=_table(content, "training", source) or None,
         source=source,
     )
 

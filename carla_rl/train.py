@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from carla_rl import resume
 from carla_rl.checkpoint import save_rl
@@ -31,7 +31,7 @@ from carla_rl.metrics.result import EpisodeResult
 from carla_rl.metrics.summary import summarize
 from carla_rl.policies.delta import DeltaConfig
 from carla_rl.policies.residual import ResidualPolicy
-from carla_rl.ppo import PPOConfig, Trainer, UpdateRecord, sampling
+from carla_rl.ppo import PPOConfig, ReturnMoments, Trainer, UpdateRecord, sampling
 from carla_rl.records.board import Board
 from carla_rl.records.environment import describe_environment
 from carla_rl.records.lock import sole_writer
@@ -41,8 +41,12 @@ from carla_rl.scenario.sampler import Curriculum, TrainingSampler
 from carla_rl.warm_start import WarmStartConfig
 
 CHECKPOINTS = "checkpoints"
+RETURN_SCALE = "return_scale"
+"""Where a checkpoint's `training` holds `ReturnMoments`."""
 VALIDATION_SIGNS = ("driving_score_mean", "route_completion_mean", "success_rate", "collisions_per_km", "blocked_share", "ade_mean")
 """What TensorBoard shows of each drive of the validation suite."""
+
+_SCHEDULED = ("log_std_start", "log_std_end", "log_std_until")
 
 
 class TrainConfig(Config):
@@ -66,6 +70,29 @@ class TrainConfig(Config):
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the heads, the action noise, the minibatches and the draw of episodes")
 
+    @model_validator(mode="after")
+    def _without_effect(self) -> "TrainConfig":
+        """Refuse what was set and would do nothing. What stands at its default is no wish: `carla-rl settings` prints it, runs keep it."""
+        ppo, sigma = self.ppo, self.delta.sigma
+        if ppo.entropy_coef > 0.0 and sigma == "schedule":
+            raise ValueError(
+                f"ppo.entropy_coef: {ppo.entropy_coef:g} does nothing to a sigma on a schedule; leave it out, or write delta.sigma "
+                "'global' or 'state'"
+            )
+        if sigma != "schedule":
+            for name in _SCHEDULED:
+                if name in ppo.model_fields_set and (found := getattr(ppo, name)) != PPOConfig.model_fields[name].default:
+                    raise ValueError(
+                        f"ppo.{name}: {found:g} does nothing to a learned sigma (delta.sigma {sigma!r}); leave it out and write "
+                        "delta.log_std, or write delta.sigma 'schedule'"
+                    )
+        if self.curriculum.trigger_share > 0.0 and self.mid_route == 0.0:
+            raise ValueError(
+                f"curriculum.trigger_share: {self.curriculum.trigger_share:g} is a share of the mid-route starts, and mid_route is 0; "
+                "leave it out, or write a mid_route above 0"
+            )
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class TrainParts:
@@ -78,6 +105,8 @@ class TrainParts:
     validate: Callable[[Policy], list[EpisodeResult]] | None
     """Drives the validation suite with the mean of the policy; None where there is no such suite."""
     ticks_per_decision: int
+    moments: ReturnMoments | None = None
+    """Of the returns under which the value head learned before; None where it is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +212,8 @@ class Training:
         loop = ClosedLoop(parts.simulator, parts.controller, source, ticks_per_decision=ticks, on_lost=self._note_loss, halfway=halfway)
         device = None if config.device == "cpu" else torch.device(config.device)
         trainer = Trainer(loop, parts.policy, config.reward, config.ppo, config.seed, self._measure, device)
+        if parts.moments is not None and kept is None:
+            trainer.begin_with(parts.moments)
         live = resume.Live(trainer, loop, parts.policy, parts.simulator, parts.controller, self._meter, source)
         if kept is not None:
             kept.bring_back(trainer, parts.policy)
@@ -270,7 +301,7 @@ class Training:
             "decisions": trainer.decisions,
             "config": self._config.model_dump(mode="json"),
         }
-        state = self._parts.policy.state(stats)
+        state = self._parts.policy.state(stats, {RETURN_SCALE: trainer.return_moments.model_dump(mode="json")})
         save_rl(self._path("last.pt"), state)
         if self._best.update == trainer.update:
             save_rl(self._path("best.pt"), state)

@@ -5,13 +5,14 @@ from typing import Any
 
 from rich.markup import escape
 
-from carla_rl.checkpoint import load_sft
+from carla_rl.checkpoint import load_rl, load_sft
 from carla_rl.cli.console import progress
 from carla_rl.cli.reading import read_samples
 from carla_rl.policies.loading import load_heads
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import FrozenSft
-from carla_rl.train import TrainConfig
+from carla_rl.ppo import ReturnMoments
+from carla_rl.train import RETURN_SCALE, TrainConfig
 from carla_rl.warm_start import EpochReport, WarmStart
 
 FILE = "warm_start.json"
@@ -28,6 +29,16 @@ def make_heads(sft: Path, settings: TrainConfig, init: Path | None) -> ResidualP
     if init is None:
         return ResidualPolicy(model, settings.delta, seed=settings.seed)
     return load_heads(init, model, settings.delta)
+
+
+def read_moments(init: Path | None) -> ReturnMoments | None:
+    """The moments of the returns under which the value head of the checkpoint `init` learned; None where it holds none.
+
+    Raises:
+        UsageError: as `carla_rl.checkpoint.load_rl`, or what is there is no moments.
+    """
+    training = (load_rl(init).training or {}) if init is not None else {}
+    return ReturnMoments.checked(training[RETURN_SCALE], f"{init}: training.{RETURN_SCALE}") if RETURN_SCALE in training else None
 
 
 def prepare_warm_start(policy: ResidualPolicy, episodes: str, settings: TrainConfig) -> WarmStart:

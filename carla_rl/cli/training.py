@@ -17,7 +17,7 @@ from carla_rl.agent import Agent
 from carla_rl.build import fitting_controller, make_controller, make_expert
 from carla_rl.cli.carla import CARLA, CarlaOptions, tell_loss
 from carla_rl.cli.console import Display, progress, stderr
-from carla_rl.cli.heads import make_heads
+from carla_rl.cli.heads import make_heads, read_moments
 from carla_rl.cli.setup import NO_SERVERS, Bank, make_bank, policy_record
 from carla_rl.config import Config
 from carla_rl.errors import RunFailure, UsageError
@@ -107,6 +107,7 @@ def build(
         sampler=TrainingSampler(bank.episodes, settings.seed, settings.mid_route, settings.curriculum),
         validate=_validator(held_out, reference, agent, display) if held_out else None,
         ticks_per_decision=agent.decision_ticks,
+        moments=read_moments(init),
     )
     return Built(request, bank, held_out, policy_record(policy, agent.checkpoint), parts, display)
 

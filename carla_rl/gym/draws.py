@@ -7,12 +7,15 @@ import numpy as np
 
 from carla_rl.errors import UsageError
 from carla_rl.gym.config import SOURCE, EnvConfig
+from carla_rl.scenario.hashing import whole
 from carla_rl.scenario.model import Episode
 from carla_rl.scenario.sampler import TrainingSampler
 from carla_rl.scenario.suite import Suite
 
 HELD_OUT = ("validation", "evaluation")
 """Suites of these splits are drawn as they are driven by `carla-rl evaluate`: each scenario with its own world, from its start."""
+_WORLDS = 2**31
+"""Worlds of a scenario that an env may draw: so many that two envs hardly ever meet in one."""
 
 
 class Draws:
@@ -32,6 +35,7 @@ class Draws:
         self._episodes = tuple(episodes)
         self._mid_route = config.mid_route
         self._samplers: list[TrainingSampler | None] = [None] * num_envs
+        self._seeds = [0] * num_envs
 
     def seeded(self, env: int) -> bool:
         """Whether `seed` was called for the env."""
@@ -39,15 +43,17 @@ class Draws:
 
     def seed(self, env: int, generator: np.random.Generator) -> None:
         """Begin the env's stream anew, at a place that the generator gives."""
-        self._samplers[env] = TrainingSampler(self._episodes, int(generator.integers(2**63)), self._mid_route)
+        self._seeds[env] = int(generator.integers(2**63))
+        self._samplers[env] = TrainingSampler(self._episodes, self._seeds[env], self._mid_route)
 
     def next(self, env: int) -> Episode:
-        """The env's next episode."""
+        """The env's next episode: of a held-out suite in the scenario's own world, else in one that no other env meets."""
         sampler = self._samplers[env]
         if sampler is None:
             raise RuntimeError(f"env {env} draws an episode before it has a seed")
-        episode = sampler.next()
-        return replace(episode, repetition=0) if self._own_worlds else episode
+        number, episode = sampler.drawn, sampler.next()
+        # the sampler numbers the worlds of one stream; those of many streams would all be the same few
+        return replace(episode, repetition=0 if self._own_worlds else 1 + whole("world", self._seeds[env], number) % _WORLDS)
 
     def named(self, scenario_id: str) -> Episode:
         """The episode of a scenario as evaluation drives it first.

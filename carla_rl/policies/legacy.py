@@ -1,6 +1,6 @@
 """Drives checkpoints of the earlier delta trainer: an SFT model plus an MLP with Tanh from z to a delta of every waypoint.
 
-Such deltas are not bounded by their design; they are clipped to what our own action space can reach.
+Such deltas are not bounded by their design; they are clipped to 24 m ahead or back and 6 m to either side.
 """
 
 import numpy as np

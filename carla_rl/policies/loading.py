@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from carla_rl.checkpoint import LegacyState, RlState, load_rl, load_sft, read_checkpoint, sft_fingerprint
 from carla_rl.errors import UsageError
 from carla_rl.policies.delta import DeltaConfig
@@ -29,6 +31,8 @@ def load_policy(path: str | Path, *, sft: str | Path | None = None) -> SftPolicy
 def load_heads(path: str | Path, sft: FrozenSft, config: DeltaConfig) -> ResidualPolicy:
     """The refined policy in `path`, to be trained further on the same SFT model with heads of the same form.
 
+    Heads that learned without a normaliser of the features keep theirs as they are: the policy counts as normalised.
+
     Raises:
         UsageError: as `carla_rl.checkpoint.load_rl`; heads of another SFT model, or of another configuration; the field is named.
     """
@@ -41,4 +45,7 @@ def load_heads(path: str | Path, sft: FrozenSft, config: DeltaConfig) -> Residua
             raise UsageError(
                 f"{path}: its heads have {name} {found!r}, the settings {wanted!r}; write delta.{name} in --config as they have it"
             )
+    if policy.corrects and not policy.normalised:
+        # heads that learned on bare features have to go on with them: the identity is their normaliser
+        policy.normalise(np.zeros(policy.feature_size, np.float32), np.ones(policy.feature_size, np.float32))
     return policy

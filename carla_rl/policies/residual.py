@@ -1,7 +1,7 @@
 """SFT + delta: a frozen model, corrected within bounds by a head that learns. Knows nothing of how it learns."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -121,6 +121,12 @@ class ResidualPolicy:
 
     def reset(self, envs: Bools) -> None:
         """Nothing to forget: the policy has no memory."""
+
+    @property
+    def corrects(self) -> bool:
+        """Whether the delta head gives anything but the zeros of before training."""
+        last = cast(nn.Linear, self.delta_head.net[-1])
+        return bool(last.weight.any() or last.bias.any())
 
     @property
     def scheduled(self) -> bool:

@@ -3,6 +3,7 @@
 from carla_rl.ppo.actor_critic import ActorCritic, sampling
 from carla_rl.ppo.config import PPOConfig
 from carla_rl.ppo.record import UpdateRecord
+from carla_rl.ppo.scaling import ReturnMoments
 from carla_rl.ppo.trainer import Trainer
 
-__all__ = ["ActorCritic", "PPOConfig", "Trainer", "UpdateRecord", "sampling"]
+__all__ = ["ActorCritic", "PPOConfig", "ReturnMoments", "Trainer", "UpdateRecord", "sampling"]

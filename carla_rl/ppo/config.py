@@ -6,7 +6,7 @@ The defaults were measured on the toy simulator's validation suite; gamma, lambd
 import math
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from carla_rl.config import Config
 from carla_rl.gaussian import LOG_STD_RANGE
@@ -36,9 +36,13 @@ class PPOConfig(Config):
         gt=0,
         description="nats: kl_to_sft is only the start and adapts so that the KL stays near this; none: it is fixed",
     )
-    target_kl: float | None = Field(default=0.05, gt=0, description="the delta head rests for the update once a minibatch's KL is above")
+    target_kl: float | None = Field(
+        default=0.05, ge=0, description="the delta head rests for the update once a minibatch's KL is above; 0: never"
+    )
     rollback_kl: float | None = Field(
-        default=0.5, gt=0, description="a step after which a minibatch's KL is above is taken back, and the delta head rests for the update"
+        default=0.5,
+        ge=0,
+        description="a step after which a minibatch's KL is above is taken back, and the delta head rests for the update; 0: never",
     )
     critic_warmup: int = Field(default=0, ge=0, description="updates at the start in which only the value head learns")
     normalise_advantages: bool = Field(default=True, description="mean 0, std 1 over the rollout")
@@ -69,6 +73,12 @@ class PPOConfig(Config):
     )
     residual_start: float = Field(default=1.0, ge=0, le=1, description="share of the correction that is driven at the start")
     residual_until: float = Field(default=0.2, gt=0, le=1, description="share of the training over which it grows to the whole, linearly")
+
+    @field_validator("target_kl", "rollback_kl")
+    @classmethod
+    def _off(cls, value: float | None) -> float | None:
+        """TOML has no none: 0 stands for it."""
+        return value or None
 
     @model_validator(mode="after")
     def _consistent(self) -> "PPOConfig":

@@ -8,8 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
+from carla_rl.config import Config
 from carla_rl.types import Bools
+
+
+class ReturnMoments(Config):
+    """What a return scale has seen, in the reward's own units: a value head that learned under it means nothing without."""
+
+    count: int = Field(ge=0, description="decisions")
+    mean: float = Field(description="of the discounted return")
+    squares: float = Field(ge=0, description="sum of the squared distances from the mean")
 
 
 class ReturnScale:
@@ -44,6 +54,15 @@ class ReturnScale:
         self._squares += float(((returns - mean) ** 2).sum()) + shift * shift * self._count * count / total
         self._mean += shift * count / total
         self._count = total
+
+    @property
+    def moments(self) -> ReturnMoments:
+        """What was seen so far, for another training to begin with."""
+        return ReturnMoments(count=self._count, mean=self._mean, squares=self._squares)
+
+    def begin_with(self, moments: ReturnMoments) -> None:
+        """Go on from what another training has seen; the envs' own discounted returns begin at 0."""
+        self._count, self._mean, self._squares = moments.count, moments.mean, moments.squares
 
     def drop_episodes(self) -> None:
         """Every env begins a new episode: its discounted return begins at 0."""

@@ -18,7 +18,7 @@ from carla_rl.ppo.buffer import Batch, RolloutBuffer
 from carla_rl.ppo.collect import Collector, Watch
 from carla_rl.ppo.config import PPOConfig
 from carla_rl.ppo.record import UpdateRecord
-from carla_rl.ppo.scaling import ReturnScale
+from carla_rl.ppo.scaling import ReturnMoments, ReturnScale
 from carla_rl.ppo.tally import UpdateStats
 from carla_rl.ppo.update import PPOUpdate
 from carla_rl.reward import AnyReward
@@ -55,6 +55,8 @@ class Trainer:
         """Updates done."""
         self.decisions = 0
         """Decisions driven."""
+        # calibration and a validation before the first update drive with them, too
+        self._follow_schedules()
         actions, order = np.random.SeedSequence(seed).generate_state(2, np.uint64)
         self._noise = Noise(torch.Generator().manual_seed(int(actions)), config.noise_correlation)
         self._collector = Collector(loop, policy, reward, watch)
@@ -62,6 +64,16 @@ class Trainer:
         self._learner = PPOUpdate(self._heads, config, torch.Generator().manual_seed(int(order)))
         self._scale = ReturnScale(config.num_envs, config.gamma)
         self._buffer: RolloutBuffer | None = None
+
+    @property
+    def return_moments(self) -> ReturnMoments:
+        """Of the scale in which the value head speaks; see `begin_with`."""
+        return self._scale.moments
+
+    def begin_with(self, moments: ReturnMoments) -> None:
+        """Go on in the scale that the value head learned in another training; left out where returns are not to be scaled."""
+        if self.config.scale_returns:
+            self._scale.begin_with(moments)
 
     def updates(self) -> Iterator[UpdateRecord]:
         """The rest of the training, one record an update; between two of them `state_dict` is consistent.
@@ -80,12 +92,16 @@ class Trainer:
             features = self._collector.features(self.config.calibration)
         self.policy.normalise(features.mean(axis=0), 1.0 / np.maximum(features.std(axis=0), SMALLEST_DEVIATION))
 
+    def _follow_schedules(self) -> None:
+        """Give the policy what the next update drives with."""
+        self.policy.residual_ratio = self.config.residual_ratio(self.update)
+        if self.policy.scheduled:
+            self.policy.log_std.fill_(self.config.log_std(self.update))
+
     def _one_update(self) -> UpdateRecord:
         config = self.config
         began = time.perf_counter()
-        self.policy.residual_ratio = config.residual_ratio(self.update)
-        if self.policy.scheduled:
-            self.policy.log_std.fill_(config.log_std(self.update))
+        self._follow_schedules()
         with sampling(self.policy, self._noise):
             self._buffer, last_values, rollout = self._collector.collect(config.rollout, self._buffer)
         if not self._buffer.active.any():

@@ -11,6 +11,7 @@ from cli.test_bad_usage import refused, write_model
 
 from carla_rl.checkpoint import load_rl, load_sft, sft_fingerprint
 from carla_rl.cli.app import run
+from carla_rl.cli.heads import read_moments
 
 CONFIG = """
 [ppo]
@@ -108,6 +109,14 @@ def test_a_checkpoint_is_a_start_for_ppo(story: Path) -> None:
     one, other = (load_rl(story / name / "checkpoints" / "last.pt") for name in ("init", "warm"))
     assert same(one.delta_head, other.delta_head)
     assert same(one.value_head, other.value_head)
+    # the next one goes on in the scale in which the value head speaks: it has seen the returns of both
+    last = story / "init" / "checkpoints" / "last.pt"
+    assert run([*training(story, "further"), "--init", str(last)]) == 0
+    before, after = read_moments(last), read_moments(story / "further" / "checkpoints" / "last.pt")
+    assert read_moments(checkpoint) is None
+    assert before is not None
+    assert after is not None
+    assert after.count == 2 * before.count > 0
 
 
 def test_bad_episodes_leave_nothing(story: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_a_seed_determines_everything() -> None:
 def test_each_reset_without_a_seed_goes_on_in_the_stream() -> None:
     env = make()
     ids = [env.reset(seed=1)[1]["episode_id"]] + [env.reset()[1]["episode_id"] for _ in range(4)]
-    assert [episode_id.split("#")[1] for episode_id in ids] == ["1", "2", "3", "4", "5"]  # a world of its own each
+    assert len({episode_id.split("#")[1] for episode_id in ids}) == 5  # a world of its own each
     assert env.reset(seed=1)[1]["episode_id"] == ids[0]
 
 

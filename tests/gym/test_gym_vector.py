@@ -12,6 +12,10 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import carla_rl.gym
 from carla_rl.errors import UsageError
+from carla_rl.gym.batch import Batch
+from carla_rl.gym.config import EnvConfig
+from carla_rl.gym.draws import Draws
+from carla_rl.scenario.model import Episode
 
 SMALL: dict[str, Any] = {"suite": "quick-train", "routes": "0-2", "decision_ticks": 10}
 MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
@@ -74,6 +78,23 @@ def test_an_env_depends_on_its_seed_alone() -> None:
         single, *_ = alone.step(moves[3:4])
 
 
+def test_envs_of_different_seeds_meet_different_worlds() -> None:
+    """Three scenarios, three draws of each of 64 seeds: 192 worlds. A seed draws the same ones as another env."""
+    draws = Batch(2, EnvConfig(**SMALL)).draws
+    drawn = [stream(draws, 0, seed) for seed in range(64)]
+    assert len({(episode.episode_id, episode.seed, episode.start_m) for episodes in drawn for episode in episodes}) == 192
+    assert len({episode.scenario.scenario_id for episodes in drawn for episode in episodes}) == 3
+    # repetition 0 is the drive of `carla-rl evaluate`
+    assert all(episode.repetition > 0 for episodes in drawn for episode in episodes)
+    assert [episode.episode_id for episode in stream(draws, 1, 5)] == [episode.episode_id for episode in drawn[5]]
+
+
+def stream(draws: Draws, env: int, seed: int) -> list[Episode]:
+    """The first three episodes of the env with that seed."""
+    draws.seed(env, np.random.default_rng(seed))
+    return [draws.next(env) for _ in range(3)]
+
+
 def until_an_end(envs: VectorEnv[Any, Any, Any]) -> tuple[Any, ...]:
     for step in range(200):
         told = envs.step(actions(envs.num_envs, step))
@@ -84,7 +105,7 @@ def until_an_end(envs: VectorEnv[Any, Any, Any]) -> tuple[Any, ...]:
 
 def test_next_step_shows_the_terminal_observation_and_then_resets() -> None:
     envs = vector(2)
-    envs.reset(seed=0)
+    envs.reset(seed=1)
     seen, _, terminated, truncated, infos = until_an_end(envs)
     env = int(np.flatnonzero(terminated | truncated)[0])
     assert "final_obs" not in infos
@@ -104,7 +125,7 @@ def test_next_step_shows_the_terminal_observation_and_then_resets() -> None:
 
 def test_same_step_shows_the_next_episode_and_hands_the_terminal_observation_on() -> None:
     envs = vector(2, autoreset_mode="SameStep")
-    envs.reset(seed=0)
+    envs.reset(seed=1)
     seen, reward, terminated, truncated, infos = until_an_end(envs)
     env = int(np.flatnonzero(terminated | truncated)[0])
     assert reward[env] != 0.0

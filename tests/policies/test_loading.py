@@ -78,6 +78,22 @@ def test_fingerprint_follows_the_model(tmp_path):
     assert len(load_sft(path).encoder) == 8
 
 
+def test_heads_that_learned_without_a_normaliser_keep_the_features_they_know(tmp_path):
+    path, config = tmp_path / "rl.pt", DeltaConfig(hidden=(32,))
+    trained = ResidualPolicy(frozen(), config, seed=3)
+    save_rl(path, trained.state())
+    # nothing was learned: what calibration finds is as good
+    assert not load_heads(path, frozen(), config).normalised
+    with torch.no_grad():
+        trained.delta_head.net[-1].weight.fill_(0.05)
+    save_rl(path, trained.state())
+    policy = load_heads(path, frozen(), config)
+    assert policy.normalised
+    plan = trained.plan(observations(4))
+    assert plan.extras["delta"].any()
+    assert policy.plan(observations(4)).waypoints.tobytes() == plan.waypoints.tobytes()
+
+
 def test_heads_go_on_only_on_their_own_sft_model_and_in_their_own_form(tmp_path):
     path, config = tmp_path / "rl.pt", DeltaConfig(hidden=(32,))
     trained = ResidualPolicy(frozen(), config, seed=3)

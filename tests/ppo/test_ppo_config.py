@@ -28,6 +28,15 @@ def test_other_schedules_by_hand():
     assert PPOConfig().residual_ratio(0) == 1.0
 
 
+def test_zero_switches_the_limits_of_the_kl_off():
+    off = PPOConfig.checked({"target_kl": 0, "rollback_kl": 0.0}, "ppo.toml")
+    assert (off.target_kl, off.rollback_kl) == (None, None)
+    assert PPOConfig.checked(off.model_dump(mode="json"), "config.json") == off
+    assert PPOConfig.checked({"target_kl": 0.5, "rollback_kl": 0}, "ppo.toml").target_kl == 0.5
+    with pytest.raises(UsageError, match=r"target_kl: .*greater than or equal to 0"):
+        PPOConfig.checked({"target_kl": -1e-3}, "ppo.toml")
+
+
 def test_a_single_update_takes_the_starting_values():
     config = PPOConfig(decisions=1, num_envs=1, rollout=2, minibatch=2)
     assert (config.lr_factor(0), config.log_std(0)) == (1.0, config.log_std_start)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from carla_rl.ppo.scaling import ReturnScale
+from carla_rl.ppo.scaling import ReturnMoments, ReturnScale
 
 
 def feed(scale, rewards, ended=None, active=None):
@@ -37,6 +37,19 @@ def test_state_brings_it_back():
     for scale in (first, second):
         feed(scale, [[4, 4], [0, 1]])
     assert first.scale == second.scale
+
+
+def test_another_training_begins_with_the_moments_and_not_with_the_episodes():
+    first, second = ReturnScale(1, 0.5), ReturnScale(3, 0.5)
+    feed(first, [[2], [3]])
+    # the returns 2 and 4
+    assert first.moments == ReturnMoments(count=2, mean=3.0, squares=2.0)
+    second.begin_with(first.moments)
+    assert second.scale == 1.0
+    # 9, 3 and 6 are no continuation of 4: of 2, 4, 9, 3, 6 the mean is 4.8 and the squared distances sum up to 30.8
+    feed(second, [[9, 3, 6]])
+    assert second.moments.mean == pytest.approx(4.8)
+    assert second.scale == pytest.approx((30.8 / 5) ** -0.5)
 
 
 def test_dropped_episodes_take_their_discounted_return_with_them():

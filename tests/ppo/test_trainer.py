@@ -113,6 +113,19 @@ def test_state_survives_a_file_without_pickle_and_goes_on_bit_for_bit():
     assert all(torch.equal(a, b) for a, b in zip(heads(whole), heads(resumed), strict=True))
 
 
+def test_heads_that_go_on_elsewhere_keep_the_scale_that_their_values_speak_in():
+    first = small()
+    next(first.updates())
+    moments, second = first.return_moments, small(seed=1)
+    assert moments.count == 64
+    second.begin_with(moments)
+    assert second.return_moments == moments
+    assert next(second.updates()).reward_scale != next(small(seed=1).updates()).reward_scale
+    unscaled = make_trainer(Worlds(8, quadratic, decisions=3), decisions=256, rollout=8, minibatch=16, scale_returns=False)
+    unscaled.begin_with(moments)
+    assert next(unscaled.updates()).reward_scale == 1.0
+
+
 def test_episodes_that_were_dropped_count_for_nothing():
     trainer = small()
     next(trainer.updates())
@@ -228,6 +241,21 @@ def test_the_share_of_the_correction_grows():
     worlds = Worlds(8, quadratic, decisions=3)
     trainer = make_trainer(worlds, policy, decisions=256, rollout=8, minibatch=16, residual_start=0.1, residual_until=1.0)
     assert [record.residual_ratio for record in trainer.updates()] == pytest.approx([0.1, 0.4, 0.7, 1.0])
+
+
+def test_the_schedules_hold_before_the_first_update_and_come_back():
+    policy = TinyPolicy()
+    schedules = {"log_std_start": -1.5, "log_std_end": -2.5, "log_std_until": 1.0, "residual_start": 0.25, "residual_until": 1.0}
+    trainer = make_trainer(Worlds(8, quadratic), policy, decisions=256, rollout=8, minibatch=16, **schedules)
+    assert (policy.log_std.tolist(), policy.residual_ratio) == ([-1.5, -1.5], 0.25)
+    list(islice(trainer.updates(), 2))
+    # of four updates the second one is a third of the way
+    assert policy.log_std.tolist() == pytest.approx([-1.5 - 1 / 3] * 2)
+    assert policy.residual_ratio == pytest.approx(0.5)
+    again = make_trainer(Worlds(8, quadratic), decisions=256, rollout=8, minibatch=16, **schedules)
+    again.load_state_dict(trainer.state_dict())
+    assert torch.equal(again.policy.log_std, policy.log_std)
+    assert again.policy.residual_ratio == policy.residual_ratio
 
 
 def test_a_standard_deviation_that_is_not_scheduled_is_left_alone():

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from ppo.fakes import Worlds, make_loop
 
-from carla_rl.checkpoint import SftState
+from carla_rl.checkpoint import SftState, save_rl
 from carla_rl.policies import features
 from carla_rl.policies.delta import DeltaConfig
+from carla_rl.policies.loading import load_heads
 from carla_rl.policies.residual import ResidualPolicy
 from carla_rl.policies.sft import ROUTE_OBJECTS, FrozenSft, new_model
 from carla_rl.ppo import PPOConfig, Trainer
@@ -51,6 +52,22 @@ def make_policy() -> ResidualPolicy:
 def sideways(speed: np.ndarray, throttle: np.ndarray, steer: np.ndarray) -> np.ndarray:
     """The farther to the left the first waypoint, the better."""
     return steer
+
+
+def test_heads_that_learned_without_a_normaliser_drive_the_same_after_calibration(tmp_path):
+    first = make_policy()
+    with torch.no_grad():
+        first.delta_head.net[-1].weight.fill_(0.05)
+    save_rl(tmp_path / "rl.pt", first.state())
+    policy = load_heads(tmp_path / "rl.pt", first.sft, first.config)
+    loop = make_loop(Roads(4, sideways, decisions=4))
+    seen = loop.observation
+    before = policy.plan(seen)
+    assert before.extras["delta"].any()
+    # during the warm-up only the value head learns
+    config = PPOConfig(decisions=4 * 4 * 2, num_envs=4, rollout=4, minibatch=4, calibration=4, critic_warmup=1)
+    next(Trainer(loop, policy, RewardConfig(), config, seed=0).updates())
+    assert policy.plan(seen).waypoints.tobytes() == before.waypoints.tobytes()
 
 
 def test_no_frozen_tensor_changes_by_a_bit_and_the_drive_starts_at_sft():
