@@ -107,7 +107,7 @@ for lane in "${lanes[@]}"; do wait "$lane" || fail "a training failed; the last 
 
 compare study-test ""
 compare study-test-2 one
-compare study-test-3 two
+compare study-test-4 two
 if [ -n "$routes" ]; then
     for way in "" one two; do compare unseen "$way"; done
 fi
